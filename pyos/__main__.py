@@ -1,0 +1,7 @@
+"""`python -m pyos`."""
+
+import sys
+
+from pyos.cli import main
+
+sys.exit(main())

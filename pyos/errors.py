@@ -1,0 +1,56 @@
+"""What may be raised in a task, and the two errors that reach only the host.
+
+Rule: `Exception` subclasses are failures a task may handle; `BaseException` subclasses end a task, and a
+bare `except Exception` in userland must not stop them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyos.signals import Signal
+
+
+class BadTrap(TypeError):
+    """A task yielded something the kernel does not understand; the message says what to do instead."""
+
+
+class ProgramError(ImportError):
+    """A program file cannot be run: no `main`, a `main` of the wrong kind, or a forbidden import."""
+
+
+class LimitExceeded(RuntimeError):
+    """The system, or the task's own limits, allow no more of what was asked for."""
+
+
+class TaskKilled(BaseException):
+    """Raised once in a task that was sent a signal it may clean up after.
+
+    `signal` is a `Signal`, `sender` the tid of the killer (0 is the kernel or the host), `reason` any text or None.
+    """
+
+    def __init__(self, signal: Signal, sender: int = 0, reason: str | None = None) -> None:
+        super().__init__(signal, sender, reason)
+        self.signal = signal
+        self.sender = sender
+        self.reason = reason
+
+    def __str__(self) -> str:
+        by = f"task {self.sender}" if self.sender else "the kernel"
+        return f"{self.signal.name} from {by}" + (f": {self.reason}" if self.reason else "")
+
+
+class TaskExit(BaseException):
+    """Raised by `Exit(value)`: unwinds the task, which then ends with `value`."""
+
+    def __init__(self, value: Any = None) -> None:
+        super().__init__(value)
+        self.value = value
+
+
+class Deadlock(RuntimeError):
+    """Nothing can ever run again: nothing is ready, and no deadline, I/O or call is outstanding."""
+
+
+class KernelPanic(RuntimeError):
+    """A bug in the kernel itself, never the fault of a task."""

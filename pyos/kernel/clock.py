@@ -1,0 +1,183 @@
+"""Time: the real and the virtual clock, and the timers. The only module that calls `time`.
+
+All times are seconds as floats on the clock's own monotonic scale. Timers are a heap of `(deadline, number, owner)`;
+the number makes equal deadlines fire in the order they were set. Cancelling marks nothing in the heap: an entry counts
+only while its owner says so, and the heap is rebuilt when more than half of it is dead.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Any, Protocol
+
+from pyos.kernel.tasks import Task
+
+LONGEST_NAP = 3600.0  # seconds; poll() overflows on huge timeouts, and waking once an hour costs nothing
+Poll = Callable[[float], bool]  # wait for I/O so many seconds; True if any came
+
+
+class Clock(Protocol):
+    """Where a kernel gets its time from."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+
+    def wait(self, poll: Poll, until: float | None) -> None:
+        """Nothing is ready: poll until I/O comes or the time is `until` (None: I/O only)."""
+
+
+class RealClock:
+    """The machine's clock."""
+
+    now = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+
+    def wait(self, poll: Poll, until: float | None) -> None:
+        timeout = LONGEST_NAP if until is None else min(max(0.0, until - time.monotonic()), LONGEST_NAP)
+        poll(timeout)
+
+
+class VirtualClock:
+    """A clock that jumps to the next deadline as soon as nothing is ready and no I/O has come."""
+
+    def __init__(self, start: float = 0.0, epoch: float = 1_000_000_000.0) -> None:
+        self.time = start
+        self.epoch = epoch
+
+    def now(self) -> float:
+        return self.time
+
+    def wall(self) -> float:
+        return self.epoch + self.time
+
+    def wait(self, poll: Poll, until: float | None) -> None:
+        if until is None:
+            poll(LONGEST_NAP)
+        elif not poll(0.0):
+            self.time = max(self.time, until)
+
+
+class Breather:
+    """Gives up the interpreter lock for certain every 5 ms while tasks stay ready.
+
+    The polls in between are too short for another thread to take the lock: it starves for seconds (measured).
+    """
+
+    def __init__(self, interval: float = 0.005) -> None:
+        self.interval = interval
+        self.next = 0.0
+
+    def breathe(self) -> None:
+        """Call once a turn."""
+        now = time.monotonic()
+        if now >= self.next:
+            time.sleep(0)
+            self.next = now + self.interval
+
+
+class Alarm:
+    """A deadline of the kernel's own: calls `action()` when due, unless cancelled."""
+
+    __slots__ = ("action", "entry")
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action: Callable[[], None] | None = action
+        self.entry: Any = None
+
+
+Entry = tuple[float, int, Any]
+
+
+class Timers:
+    """Every deadline of the system, and the wait object of every sleeping task (`task.ticket` is its heap entry)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.heap: list[Entry] = []
+        self.dead = 0  # entries in the heap whose owner no longer waits
+        self.eternal = 0  # tasks in Sleep(inf), which are not in the heap
+        self.numbers = count()
+
+    def sleep(self, task: Task, seconds: float) -> None:
+        """Enter the task as due in `seconds`; the caller has checked them, and blocks it."""
+        if seconds == math.inf:
+            self.eternal += 1
+            task.ticket = None
+            return
+        entry = (self.clock.now() + seconds, next(self.numbers), task)
+        task.ticket = entry
+        heappush(self.heap, entry)
+
+    def set_alarm(self, seconds: float, action: Callable[[], None]) -> Alarm:
+        """Call `action` in `seconds`, between two steps."""
+        alarm = Alarm(action)
+        alarm.entry = (self.clock.now() + seconds, next(self.numbers), alarm)
+        heappush(self.heap, alarm.entry)
+        return alarm
+
+    def cancel(self, alarm: Alarm) -> None:
+        """Forget an alarm; harmless if it has gone off."""
+        if alarm.action is not None:
+            alarm.action = None
+            self._bury_one()
+
+    def next_deadline(self) -> float | None:
+        """When the first living entry is due, or None."""
+        heap = self.heap
+        while heap and not self._lives(heap[0]):
+            heappop(heap)
+            self.dead -= 1
+        return heap[0][0] if heap else None
+
+    def pop_due(self) -> list[Task | Alarm]:
+        """Take out everything due by now, in order of deadline, then of setting."""
+        heap = self.heap
+        due: list[Task | Alarm] = []
+        if not heap:
+            return due
+        now = self.clock.now()
+        while heap and heap[0][0] <= now:
+            entry = heappop(heap)
+            if self._lives(entry):
+                due.append(entry[2])
+            else:
+                self.dead -= 1
+        return due
+
+    @staticmethod
+    def _lives(entry: Entry) -> bool:
+        owner = entry[2]
+        if type(owner) is Task:
+            return owner.ticket is entry
+        return owner.action is not None
+
+    def _bury_one(self) -> None:
+        self.dead += 1
+        if self.dead > 64 and self.dead * 2 > len(self.heap):
+            self.heap = [entry for entry in self.heap if self._lives(entry)]
+            heapify(self.heap)
+            self.dead = 0
+
+    # --- as a wait object
+
+    def leave(self, task: Task) -> None:
+        entry, task.ticket = task.ticket, None
+        if entry is None:
+            self.eternal -= 1
+        else:
+            self._bury_one()
+
+    def describe(self, task: Task) -> str:
+        if task.ticket is None:
+            return "sleep for ever"
+        return f"sleep {max(0.0, task.ticket[0] - self.clock.now()):.3g}s"
+
+    def holds(self, task: Task) -> bool:
+        return task.ticket is None or any(entry is task.ticket for entry in self.heap)

@@ -1,0 +1,266 @@
+"""The parts wired together, in boot order; the round they run in; standstill and shutdown.
+
+    table -> clock, timers -> run queue, scheduler -> readiness -> lifecycle -> loader -> handlers
+
+A round is one turn of the run queue, then what has become due: I/O first, then timers. When nothing is ready the clock
+waits; when nothing ever can be, that is a standstill. Shutdown sends TERM to every task, newest first, and KILL after
+a grace period; the kernel runs on until the last task is gone.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyos.errors import Deadlock, TaskKilled
+from pyos.kernel import choice, scheduler
+from pyos.kernel.audit import audit
+from pyos.kernel.clock import Alarm, Breather, Clock, RealClock, Timers
+from pyos.kernel.lifecycle import Exits, Lifecycle
+from pyos.kernel.loader import Loader
+from pyos.kernel.poller import BACKENDS, Readiness
+from pyos.kernel.scheduler import Dispatch, Handler, Scheduler
+from pyos.kernel.syscalls import CALLS, bind
+from pyos.kernel.tasks import MAX_TASKS, Task, TaskTable
+from pyos.kernel.trampoline import stack_of
+from pyos.signals import KILL, TERM, Signal
+from pyos.status import ExitStatus, TaskInfo
+
+SHUTDOWN_GRACE = 5.0  # seconds between TERM and KILL
+
+Wrapper = Callable[["Kernel", type, Handler], Handler]
+_this_thread = threading.local()  # .kernel: the kernel that runs in this thread
+
+
+def log_to_stderr(line: str) -> None:
+    """The default log: one line (or a traceback) on standard error."""
+    print(f"pyos: {line}", file=sys.stderr, flush=True)
+
+
+class Kernel:
+    """One operating system. `spawn` its first task, then `run`, or `step` through it; `close` it in the end."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        poller: str | None = None,
+        runq: choice.RunQueue | None = None,
+        choose: choice.Chooser | None = None,
+        seed: int | str | None = None,
+        max_tasks: int = MAX_TASKS,
+        wrappers: Sequence[Wrapper] = (),
+        log: Callable[[str], None] = log_to_stderr,
+        home: str | None = None,
+    ) -> None:
+        """`poller` names a backend (epoll, poll, select); `wrappers` go around every handler; `home` is for Exec."""
+        self.log = log
+        self.table = TaskTable(max_tasks)
+        self.clock: Clock = clock or RealClock()
+        self.timers = Timers(self.clock)
+        self.random = random.Random(seed)
+        self.choose = choose or (choice.first if seed is None else choice.seeded(self.random))
+        self.scheduler = Scheduler(self, choice.Fifo() if runq is None else runq)
+        if poller is not None and poller not in BACKENDS:
+            raise ValueError(f"no poller {poller!r} here: {', '.join(BACKENDS)}")
+        backend = BACKENDS[poller] if poller else next(iter(BACKENDS.values()))
+        self.readiness = Readiness(backend, self.scheduler.wake, self.scheduler.wake_error)
+        self.readiness.on_wake_up = self._take_posted
+        self.exits = Exits()
+        self.lifecycle = Lifecycle(self)
+        self.end = self.lifecycle.end
+        self.kill = self.lifecycle.kill
+        self.loader = Loader(self.log, home)
+        self.handlers: Dispatch = {**bind(), **CALLS}
+        for wrap in wrappers:
+            self.handlers |= {kind: wrap(self, kind, self.handlers[kind]) for kind in bind()}
+        self.stepwise = self.scheduler.stepwise(self.handlers)
+        self.posted: deque[Callable[[], None]] = deque()
+        self.breather = Breather()
+        self.bad_trap = scheduler.bad_trap
+        self.init_status: ExitStatus | None = None
+        self.host_takes_error = False  # run() raises init's error, so it is not logged
+        self.shutting_down: Alarm | None = None
+        self.deadlock: Deadlock | None = None
+
+    # --- for the host
+
+    def spawn(
+        self,
+        target: Any,
+        *,
+        name: str | None = None,
+        detached: bool = False,
+        parent: Task | None = None,
+        program: str | None = None,
+    ) -> Task:
+        """Make a generator or coroutine object a ready task; the first one is init. Raises as NewTask does."""
+        return self.lifecycle.spawn(target, name=name, detached=detached, parent=parent, program=program)
+
+    def run(self) -> ExitStatus | None:
+        """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed."""
+        if current_kernel() is not None:
+            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
+        _this_thread.kernel = self
+        runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
+        try:
+            while self.table.alive:
+                if runq:
+                    turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
+                    if runq:
+                        self.breather.breathe()
+                        self._deliver(0.0)
+                else:
+                    self._idle()
+        finally:
+            _this_thread.kernel = None
+        if self.deadlock is not None:
+            raise self.deadlock
+        return self.init_status
+
+    def step(self) -> bool:
+        """Exactly one step, waiting for what is due if nothing is ready. False if all is over or nothing can run."""
+        runq = self.scheduler.runq
+        self._deliver(0.0)
+        while not runq and self.table.alive:
+            if self._at_standstill():
+                return False
+            self._idle()
+        if not self.table.alive:
+            return False
+        self.scheduler.step(self.stepwise)
+        return True
+
+    def post(self, action: Callable[[], None]) -> None:
+        """Have the kernel call `action` between two steps, soon. For signal handlers and other threads."""
+        self.posted.append(action)
+        self.readiness.wake_up.ring()
+
+    def shut_down(self, reason: str, grace: float = SHUTDOWN_GRACE) -> None:
+        """Send every task TERM, newest first; after `grace` seconds KILL. Harmless when it has begun."""
+        if self.shutting_down is not None:
+            return
+        self.table.closed = "the system is shutting down"
+        self.shutting_down = self.timers.set_alarm(grace, lambda: self._kill_the_late(grace))
+        for task in reversed(list(self.table)):
+            self.kill(task, TERM, sender=None, reason=reason, grace=math.inf)
+
+    def tasks(self, running: Task | None = None) -> list[TaskInfo]:
+        """A snapshot of every task, in order of tid."""
+        return [self._info(task, running) for task in self.table]
+
+    def audit(self) -> None:
+        """Verify what must be true between two steps; KernelPanic if it is not."""
+        audit(self)
+
+    def close(self) -> None:
+        """Kill what is left, without grace, and release descriptors."""
+        self.table.closed = "the system has been closed"
+        for task in reversed(list(self.table)):
+            if task.status is None:
+                self.lifecycle.kill_now(task, TaskKilled(KILL))
+        self.readiness.close()
+
+    def __enter__(self) -> Kernel:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # --- the round
+
+    def _deliver(self, timeout: float) -> bool:
+        """Wake whom I/O or a timer is due for, I/O first. True if any I/O came."""
+        events = self.readiness.fetch(timeout)
+        due = self.timers.pop_due() if self.timers.heap else ()
+        if events and due and self.choose("event", ("io", "timer")):
+            self._ring(due)
+            due = ()
+        if events:
+            self.readiness.deliver(events)
+        if due:
+            self._ring(due)
+        return bool(events)
+
+    def _ring(self, due: Sequence[Task | Alarm]) -> None:
+        for owner in due:
+            if type(owner) is Task:
+                self.scheduler.wake(owner)
+            elif isinstance(owner, Alarm) and (action := owner.action) is not None:
+                owner.action = None
+                action()
+
+    def _idle(self) -> None:
+        if self._at_standstill():
+            self._standstill()
+        else:
+            self.clock.wait(self._deliver, self.timers.next_deadline())
+            self._deliver(0.0)
+
+    def _take_posted(self) -> None:
+        while self.posted:
+            self.posted.popleft()()
+
+    # --- the end
+
+    def _at_standstill(self) -> bool:
+        """Nothing is ready: can anything ever be?"""
+        return not (
+            self.readiness.waiting or self.timers.eternal or self.posted or self.timers.next_deadline() is not None
+        )
+
+    def _standstill(self) -> None:
+        self.deadlock = Deadlock(
+            "nothing can ever run again:\n"
+            + "\n".join(
+                f"  task {info.tid} ({info.name}) waits: {info.waiting_on}"
+                + (f", at {info.stack[-1]}" if info.stack else "")
+                for info in self.tasks()
+                if info.state == "blocked"
+            )
+        )
+        self.shut_down("deadlock")
+
+    def init_ended(self, status: ExitStatus) -> None:
+        """Init is dead: so is the system."""
+        self.init_status = status
+        self.shut_down("init has ended")
+
+    def _kill_the_late(self, grace: float) -> None:
+        for task in reversed(list(self.table)):
+            if task.status is None:
+                self.log(f"{self.lifecycle.late(task)} did not end within {grace:g} s of shutdown: KILL")
+                self.lifecycle.kill_now(task, TaskKilled(KILL))
+
+    def _info(self, task: Task, running: Task | None) -> TaskInfo:
+        parent = self.table.get(task.parent)
+        adopted = task.parent != 0 and (parent is None or parent.status is not None)
+        return TaskInfo(
+            task.tid,
+            1 if adopted else task.parent,
+            task.name,
+            "running" if task is running else task.state,
+            task.wait.describe(task) if task.wait else "",
+            stack_of(task),
+            task.program,
+        )
+
+
+def current_kernel() -> Kernel | None:
+    """The kernel that runs in this thread."""
+    return getattr(_this_thread, "kernel", None)
+
+
+def exit_code(status: ExitStatus, ended_by: Signal | int | None = None) -> int:
+    """What a process reports: 128+n for a signal, 1 for an error, else init's integer value."""
+    signal = ended_by or status.signal
+    if signal:
+        return 128 + int(signal)
+    if status.error is not None:
+        return 1
+    return int(status.value) & 0xFF if isinstance(status.value, int) else 0

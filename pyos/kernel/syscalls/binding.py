@@ -1,0 +1,29 @@
+"""How handlers are declared: `@handles(Trap)`, one handler a trap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyos.kernel.scheduler import Handler
+
+HANDLERS: dict[type, Handler] = {}
+
+
+def handles(kind: type) -> Callable[[Handler], Handler]:
+    """Declare the handler of a trap class."""
+
+    def declare(handler: Handler) -> Handler:
+        if kind in HANDLERS:
+            raise LookupError(f"{kind.__name__} has two handlers")
+        HANDLERS[kind] = handler
+        return handler
+
+    return declare
+
+
+def a_tid(value: Any) -> int:
+    """Check that a trap's argument can be a tid; TypeError if not."""
+    if type(value) is not int:
+        raise TypeError(f"a tid is an int, not {type(value).__name__}")
+    return value

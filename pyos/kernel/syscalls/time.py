@@ -1,0 +1,50 @@
+"""Handlers: time, chance and choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pyos.kernel.syscalls.binding import handles
+from pyos.kernel.tasks import Task
+from pyos.traps import Choose, GetTime, Random, Sleep
+
+if TYPE_CHECKING:
+    from pyos.kernel.kernel import Kernel
+
+
+@handles(Sleep)
+def sleep(kernel: Kernel, task: Task, trap: Sleep) -> Any:
+    seconds = trap.seconds
+    if type(seconds) is not float and type(seconds) is not int and not _is_number(seconds):
+        raise TypeError(f"seconds are a number, not {type(seconds).__name__}")
+    if seconds > 0:
+        kernel.timers.sleep(task, seconds)
+        return kernel.scheduler.block(task, kernel.timers)
+    if seconds == 0:
+        return kernel.scheduler.requeue(task)
+    raise ValueError(f"cannot sleep for {seconds} seconds")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@handles(GetTime)
+def get_time(kernel: Kernel, task: Task, trap: GetTime) -> float:
+    return kernel.clock.wall() if trap.wall else kernel.clock.now()
+
+
+@handles(Random)
+def random(kernel: Kernel, task: Task, trap: Random) -> float:
+    return kernel.random.random()
+
+
+@handles(Choose)
+def choose(kernel: Kernel, task: Task, trap: Choose[Any]) -> Any:
+    options = trap.options
+    if not isinstance(options, Sequence):
+        raise TypeError(f"options are a sequence, not {type(options).__name__}")
+    if not options:
+        raise ValueError("there are no options to choose from")
+    return options[kernel.choose("option", options)]

@@ -1,0 +1,173 @@
+"""Tasks and the task table: who exists, whose child it is, how it ended.
+
+A task is in exactly one place, read off its fields rather than stored, so that a switch writes nothing:
+
+    zombie   `status` is set: it has ended, and its parent has not waited for it yet
+    blocked  `wait` is set: the object it waits on, which knows how to be left and how to describe itself
+    ready    neither: it has one live entry in the run queue (or is running)
+
+Parents are known by tid: a task whose parent is gone counts as adopted by init (tid 1) and is reaped at its death.
+This module does not know what a trap is, nor why a task blocks or wakes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from pyos.errors import LimitExceeded
+from pyos.status import ExitStatus
+
+MAX_TASKS = 1_000_000
+ZOMBIE_WARNING = 10_000
+
+
+class WaitObject(Protocol):
+    """What a task can be blocked on. `task.ticket` is the object's own note about that task's wait."""
+
+    def leave(self, task: Task) -> None:
+        """Forget the task, which is about to be woken by something else."""
+
+    def describe(self, task: Task) -> str:
+        """Why the task waits, for a person: `sleep 0.4s`, `read fd 5`, `wait task 7`."""
+
+    def holds(self, task: Task) -> bool:
+        """True if the task is known here as waiting (for audits)."""
+
+
+class Task:
+    """One task: what to resume, whom to return to, what it waits for, and how it ended.
+
+    `gen` is what the scheduler resumes: the innermost generator, or a stand-in for it (see trampoline.py).
+    `callers` are the suspended generators that called it, outermost first. `answer` is what the next resume delivers.
+    """
+
+    __slots__ = (
+        "tid", "parent", "name", "program", "detached",
+        "gen", "callers", "answer", "wait", "ticket", "dying", "pending",
+        "status", "waiters", "zombies", "living", "warned",
+    )  # fmt: skip
+
+    def __init__(self, tid: int, parent: int, name: str, program: str, gen: Any, detached: bool) -> None:
+        self.tid = tid
+        self.parent = parent
+        self.name = name
+        self.program = program
+        self.detached = detached
+        self.gen = gen
+        self.callers: list[Any] | None = None
+        self.answer: Any = None
+        self.wait: WaitObject | None = None
+        self.ticket: Any = None
+        self.dying: BaseException | None = None  # the first TaskKilled it was sent
+        self.pending: BaseException | None = None  # to be raised at its next wait
+        self.status: ExitStatus | None = None
+        self.waiters: dict[Task, None] | None = None  # who waits for this task
+        self.zombies: OrderedDict[int, Task] | None = None  # dead children not waited for, in order of death
+        self.living = 0  # children that can still be waited for
+        self.warned = False
+
+    @property
+    def state(self) -> str:
+        """Which place the task is in: "zombie", "blocked" or "ready"."""
+        if self.status is not None:
+            return "zombie"
+        return "ready" if self.wait is None else "blocked"
+
+    def __repr__(self) -> str:
+        return f"<task {self.tid} {self.name!r} {self.state}>"
+
+
+class Skip:
+    """What a tombstone yields; its handler does nothing."""
+
+
+class _Tombstone:
+    """Stands where a dead task's generator was: its entry in the run queue, if it has one, comes to nothing.
+
+    Taking the entry out would cost a walk through the queue.
+    """
+
+    gen = None
+    skip = Skip()
+
+    def send(self, answer: Any) -> Skip:
+        return self.skip
+
+
+TOMBSTONE = _Tombstone()
+
+
+class TaskTable:
+    """Every task that exists, by tid, in order of tid. Tids count up from 1 and are never used again."""
+
+    def __init__(self, limit: int = MAX_TASKS) -> None:
+        self.tasks: dict[int, Task] = {}
+        self.limit = limit
+        self.last_tid = 0
+        self.closed: str | None = None  # why no more tasks are taken, once they are not
+        self.zombies = 0
+
+    def add(self, parent: Task | None, gen: Any, name: str, program: str, detached: bool) -> Task:
+        """Enter a new task. Raises LimitExceeded when the table is full or closed."""
+        if self.closed is not None:
+            raise LimitExceeded(f"no new tasks: {self.closed}")
+        tasks = self.tasks
+        if len(tasks) >= self.limit:
+            raise LimitExceeded(f"there are {len(tasks)} tasks already, the most this system takes")
+        tid = self.last_tid = self.last_tid + 1
+        task = tasks[tid] = Task(tid, parent.tid if parent else 0, name, program, gen, detached)
+        if parent is not None and not detached:
+            parent.living += 1
+        return task
+
+    def get(self, tid: int) -> Task | None:
+        """The task with this tid, dead or alive, unless it has been reaped."""
+        return self.tasks.get(tid)
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks.values())
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    @property
+    def alive(self) -> int:
+        """How many tasks have not ended."""
+        return len(self.tasks) - self.zombies
+
+    def parent_of(self, task: Task) -> Task | None:
+        """The living parent that may wait for this task: None for a detached or an adopted one."""
+        if task.detached:
+            return None
+        parent = self.tasks.get(task.parent)
+        return parent if parent is not None and parent.status is None else None
+
+    def bury(self, task: Task, status: ExitStatus) -> Task | None:
+        """Record a death: the task becomes a zombie of its parent, or is reaped at once. Returns that parent."""
+        task.status = status
+        task.gen = TOMBSTONE
+        task.callers = task.dying = task.pending = task.answer = task.waiters = None
+        if task.zombies:
+            for tid in task.zombies:
+                del self.tasks[tid]
+            self.zombies -= len(task.zombies)
+            task.zombies = None
+        parent = self.parent_of(task)
+        if parent is None:
+            del self.tasks[task.tid]
+            return None
+        self.zombies += 1
+        parent.living -= 1
+        if parent.zombies is None:
+            parent.zombies = OrderedDict()
+        parent.zombies[task.tid] = task
+        return parent
+
+    def reap(self, parent: Task, zombie: Task) -> None:
+        """The parent has waited for its dead child: forget the child."""
+        assert parent.zombies is not None
+        del parent.zombies[zombie.tid]
+        del self.tasks[zombie.tid]
+        self.zombies -= 1
