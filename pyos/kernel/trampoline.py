@@ -199,7 +199,7 @@ def innermost(task: Task) -> Resumable:
     """The innermost generator itself, looking through stand-ins."""
     gen = task.gen
     while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
-        gen = gen.gen
+        gen = task.held if gen is task else gen.gen
     return gen
 
 

@@ -24,17 +24,11 @@ def skip(kernel: Any, task: Task, trap: Any) -> Any:
     return BLOCKED
 
 
-def all_traps() -> set[type]:
-    """Every trap class of the vocabulary."""
-    return {kind for kind in vars(traps).values() if isinstance(kind, type) and issubclass(kind, traps.Trap)} - {
-        traps.Trap
-    }
-
-
 def bind() -> Dispatch:
     """The table of handlers for traps alone. Raises LookupError unless traps and handlers match one to one."""
-    missing = all_traps() - HANDLERS.keys()
-    extra = HANDLERS.keys() - all_traps()
+    declared = {kind for kind in vars(traps).values() if isinstance(kind, type) and issubclass(kind, traps.Trap)}
+    missing = declared - {traps.Trap} - HANDLERS.keys()
+    extra = HANDLERS.keys() - declared
     if missing or extra:
         raise LookupError(f"traps without a handler: {missing or 'none'}; handlers without a trap: {extra or 'none'}")
     return dict(HANDLERS)
