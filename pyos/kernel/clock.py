@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, Protocol
@@ -136,20 +136,19 @@ class Timers:
             self.dead -= 1
         return heap[0][0] if heap else None
 
-    def pop_due(self) -> list[Task | Alarm]:
-        """Take out everything due by now, in order of deadline, then of setting."""
-        heap = self.heap
-        due: list[Task | Alarm] = []
-        if not heap:
-            return due
+    def due(self) -> bool:
+        """True if something is due by now."""
+        deadline = self.next_deadline()
+        return deadline is not None and deadline <= self.clock.now()
+
+    def pop_due(self) -> Iterator[Task | Alarm]:
+        """Take out what is due by now, in order of deadline, then of setting.
+
+        One at a time, because what an alarm does may end the wait of a task that was due after it.
+        """
         now = self.clock.now()
-        while heap and heap[0][0] <= now:
-            entry = heappop(heap)
-            if self._lives(entry):
-                due.append(entry[2])
-            else:
-                self.dead -= 1
-        return due
+        while (deadline := self.next_deadline()) is not None and deadline <= now:
+            yield heappop(self.heap)[2]
 
     @staticmethod
     def _lives(entry: Entry) -> bool:

@@ -177,18 +177,16 @@ class Kernel:
     def _deliver(self, timeout: float) -> bool:
         """Wake whom I/O or a timer is due for, I/O first. True if any I/O came."""
         events = self.readiness.fetch(timeout)
-        due = self.timers.pop_due() if self.timers.heap else ()
-        if events and due and self.choose("event", ("io", "timer")):
-            self._ring(due)
-            due = ()
         if events:
+            if self.timers.due() and self.choose("event", ("io", "timer")):
+                self._ring()
             self.readiness.deliver(events)
-        if due:
-            self._ring(due)
+        if self.timers.heap:
+            self._ring()
         return bool(events)
 
-    def _ring(self, due: Sequence[Task | Alarm]) -> None:
-        for owner in due:
+    def _ring(self) -> None:
+        for owner in self.timers.pop_due():
             if type(owner) is Task:
                 self.scheduler.wake(owner)
             elif isinstance(owner, Alarm) and (action := owner.action) is not None:

@@ -139,7 +139,7 @@ class Lifecycle:
         error = TaskKilled(signal, sender.tid if sender else 0, reason)
         if signal is KILL:
             self.kill_now(target, error)
-            return BLOCKED if target is sender else True
+            return True if sender is None or sender.status is None else BLOCKED  # it may have hit its sender
         if target.dying is not None:
             return True
         target.dying = error

@@ -381,6 +381,7 @@ class Readiness:
     def _expel(self, entry: Watched) -> None:
         """The descriptor was closed, or its number means another file now: its waiters get EBADF."""
         for task in entry.waiters():
+            entry.leave(task)
             self.wake_error(task, bad_descriptor(entry.fd))
         del self.watched[entry.fd]
         with contextlib.suppress(OSError, KeyError):

@@ -10,15 +10,17 @@ or stands in for the task's generator (trampoline.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import repeat
+from operator import length_hint
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import BadTrap, KernelPanic
 from pyos.kernel import trampoline
 from pyos.kernel.choice import RunQueue
 from pyos.kernel.tasks import Task, WaitObject
-from pyos.kernel.trampoline import BLOCKED, Pending, Thrower
+from pyos.kernel.trampoline import BLOCKED, Pending, Thrower, describe
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
@@ -37,7 +39,8 @@ class Scheduler:
     def __init__(self, kernel: Kernel, runq: RunQueue) -> None:
         self.kernel = kernel
         self.runq = runq
-        self.streak = 0  # step by step: how often the running task has gone on
+        self.slice = iter(SLICE)  # step by step: what is left of the running task's slice
+        self.goes_on = False  # step by step: the last step left its task to go on
 
     def wake(self, task: Task, answer: Any = None) -> None:
         """The task's wait is over, and its wait object has forgotten it: it is ready, with this answer."""
@@ -90,14 +93,13 @@ class Scheduler:
         else:
             trampoline.throw_later(task, error)
 
-    def turn(self, steps: int, handlers: Dispatch) -> None:
-        """Resume up to `steps` tasks from the run queue."""
+    def turn(self, steps: int, handlers: Dispatch, going_on: Iterable[None] = SLICE) -> None:
+        """Resume up to `steps` tasks from the run queue, each for a slice."""
         popleft = self.runq.popleft
         append = self.runq.append
         kernel = self.kernel
         fault = self._fault
         blocked = BLOCKED
-        going_on = SLICE
         yielded: Any = None
         for _ in repeat(None, steps):
             try:
@@ -163,22 +165,29 @@ class Scheduler:
     # --- step by step: for tests, the checker, and whoever wants a choice before each step
 
     def step(self, handlers: Dispatch) -> None:
-        """Exactly one step. `handlers` is `stepwise()` of the loop's."""
-        before = self.streak
-        self.turn(1, handlers)
-        if self.streak == before:
-            self.streak = 0
+        """Exactly one step. `handlers` is `stepwise()` of the loop's.
+
+        What is left of the slice is kept while the task goes on, so that it ends where the loop's does.
+        """
+        if self.goes_on:
+            self.goes_on = False
+            next(self.slice)
+        else:
+            self.slice = iter(SLICE)
+        self.turn(1, handlers, self.slice)
 
     def stepwise(self, handlers: Dispatch) -> Dispatch:
-        """The same handlers, but a task that may go on goes back to the run queue (`go_on`) after each syscall.
+        """The same handlers, but a task that may go on goes back to the run queue (`go_on`) after each trap.
 
-        Subroutine calls stay inside their step, and count against the budget as they do in the loop.
+        Subroutine calls stay inside their step, and count against the slice as they do in the loop.
         """
         calls = (trampoline.call_generator, trampoline.call_coroutine)
-        return {kind: self._counted(h) if h in calls else self._paused(h) for kind, h in handlers.items()}
+        return Stepwise(self, {kind: h if h in calls else self.paused(h) for kind, h in handlers.items()})
 
-    def _paused(self, handler: Handler) -> Handler:
-        def paused(kernel: Kernel, task: Task, trap: Any) -> Any:
+    def paused(self, handler: Handler) -> Handler:
+        """Go around one handler: its answer is held for the next step."""
+
+        def pause(kernel: Kernel, task: Task, trap: Any) -> Any:
             try:
                 answer = handler(kernel, task, trap)
             except KernelPanic:
@@ -187,49 +196,38 @@ class Scheduler:
                 trampoline.fail(task, exc)
                 answer = None
             if answer is not BLOCKED:
-                if answer is not None:
-                    task.hold(answer)
-                self._go_on(task)
+                task.hold(answer)
+                self.goes_on = length_hint(self.slice) > 0
+                (self.runq.go_on if self.goes_on else self.runq.append)(task)
             return BLOCKED
 
-        return paused
+        return pause
 
-    def _counted(self, handler: Handler) -> Handler:
-        def counted(kernel: Kernel, task: Task, sub: Any) -> Any:
-            handler(kernel, task, sub)
-            self.streak += 1
-            if self.streak % BUDGET:
-                return None
-            self.runq.append(task)
-            return BLOCKED
 
-        return counted
+class Stepwise(Dispatch):
+    """The dispatch table for single steps, in which what nothing handles is a trap like any other: a bad one."""
 
-    def _go_on(self, task: Task) -> None:
-        self.streak += 1
-        if self.streak % BUDGET:
-            self.runq.go_on(task)
-        else:
-            self.runq.append(task)
+    def __init__(self, scheduler: Scheduler, handlers: Dispatch) -> None:
+        super().__init__(handlers)
+        self.bad = scheduler.paused(raise_bad_trap)
+
+    def __missing__(self, kind: type) -> Handler:
+        return self.bad
+
+
+def raise_bad_trap(kernel: Kernel, task: Task, yielded: Any) -> Any:
+    raise bad_trap(yielded)
 
 
 def bad_trap(yielded: Any) -> BadTrap:
     """The error for what no handler takes, saying what was yielded and what to do."""
-    if isinstance(yielded, type):
+    kind = type(yielded)  # nothing is asked of the object itself, which may lie or raise
+    if issubclass(kind, type | FunctionType | BuiltinFunctionType | MethodType):
         hint = f"did you mean `yield {yielded.__name__}()`?"
     elif callable(yielded):
-        hint = f"did you mean `yield {getattr(yielded, '__name__', 'it')}()`?"
-    elif hasattr(type(yielded), "__anext__"):
+        hint = "did you mean to call it?"
+    elif hasattr(kind, "__anext__"):
         hint = "an async generator is used with `async for`"
     else:
         hint = "to return a value from a subroutine use return"
     return BadTrap(f"yielded {describe(yielded)}, which is not a trap: {hint}")
-
-
-def describe(value: Any) -> str:
-    """A short repr that cannot fail: the object is the user's."""
-    try:
-        text = repr(value)
-    except Exception as error:
-        return f"a {type(value).__name__} (its repr raised {type(error).__name__})"
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from types import CoroutineType, FrameType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import BadTrap
+from pyos.errors import BadTrap, KernelPanic, TaskExit
 
 if TYPE_CHECKING:
     from pyos.kernel.tasks import Task
@@ -235,6 +235,15 @@ def stack_of(task: Task) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def describe(value: Any) -> str:
+    """A short repr that cannot fail: the object is the user's."""
+    try:
+        text = repr(value)
+    except BaseException as error:
+        return f"a {type(value).__name__} (its repr raised {type(error).__name__})"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 # --- closing -----------------------------------------------------------------------------------------------------
 
 
@@ -245,7 +254,12 @@ def close(task: Task, answer_now: Callable[[Any], Any], complain: Callable[[Any,
     answered at once; `complain(frame, why)` reports an error in clean-up, or a frame that had to be abandoned.
     """
     for gen in reversed(list(frames(task))):
-        why = _close_frame(gen, answer_now)
+        inner = delegate(gen)
+        if inner is not None and not is_finished(inner):
+            _abandon([gen])  # closing it would resume the inner one, which has been abandoned
+            why: str | None = f"it waits for {inner.__name__}: the frame is abandoned with it"
+        else:
+            why = _close_frame(gen, answer_now)
         if why is not None:
             complain(gen, why)
 
@@ -272,9 +286,10 @@ def _close_frame(gen: Any, answer_now: Callable[[Any], Any]) -> str | None:
             answer, error = _answer_closing(yielded, stack, answer_now)
             if answer is BLOCKED:
                 _abandon(stack)
-                return f"its clean-up yielded {yielded!r}, which cannot be answered at once: the frame is abandoned"
+                what = describe(yielded)
+                return f"its clean-up yielded {what}, which cannot be answered at once: the frame is abandoned"
         if not stack:
-            return None if error is None or isinstance(error, GeneratorExit) else _last_words(error)
+            return None if error is None or isinstance(error, (GeneratorExit, TaskExit)) else _last_words(error)
     _abandon(stack)
     return f"its clean-up yielded {CLOSING_LIMIT} times: the frame is abandoned"
 
@@ -290,7 +305,9 @@ def _answer_closing(
         return None, BadTrap(f"{yielded.__name__} has started already")
     try:
         return answer_now(yielded), None
-    except Exception as exc:
+    except KernelPanic:
+        raise
+    except BaseException as exc:  # TaskExit among them
         return None, exc.with_traceback(None)
 
 
@@ -299,7 +316,7 @@ def _last_words(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    return f"its clean-up raised {type(error).__name__}: {error}{where}"
+    return f"its clean-up raised {describe(error)}{where}"
 
 
 def _abandon(stack: list[Any]) -> None:

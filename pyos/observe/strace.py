@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pyos.kernel.scheduler import Handler, describe
+from pyos.kernel.scheduler import Handler
 from pyos.kernel.tasks import Task
-from pyos.kernel.trampoline import BLOCKED
+from pyos.kernel.trampoline import BLOCKED, describe
 from pyos.traps import arguments_of
 
 if TYPE_CHECKING:

@@ -30,7 +30,10 @@ def exec_program(kernel: Kernel, task: Task, trap: Exec) -> int:
     if not isinstance(trap.path, str | os.PathLike):
         raise TypeError(f"the path of a program is a string, not {type(trap.path).__name__}")
     path = kernel.loader.find(os.fspath(trap.path))
-    target = kernel.loader.load(path, trap.argv)
+    try:
+        target = kernel.loader.load(path, trap.argv)
+    except StopIteration as stop:  # a handler that raises it would end the caller
+        raise RuntimeError(f"{path} raised StopIteration while loading") from stop
     name = trap.name or os.path.splitext(os.path.basename(path))[0]
     return kernel.spawn(target, name=name, detached=trap.detached, parent=task, program=path).tid
 
@@ -50,7 +53,8 @@ def kill_task(kernel: Kernel, task: Task, trap: KillTask) -> Any:
         raise ValueError(f"grace is a number of seconds, not {grace}")
     if trap.reason is not None and not isinstance(trap.reason, str):
         raise TypeError(f"a reason is a string, not {type(trap.reason).__name__}")
-    return kernel.kill(kernel.table.get(a_tid(trap.tid)), signal, sender=task, reason=trap.reason, grace=grace)
+    target = kernel.table.get(a_tid(trap.tid))
+    return kernel.kill(target, signal, sender=task, reason=trap.reason, grace=float(grace))
 
 
 @handles(WaitTask)

@@ -47,4 +47,7 @@ def choose(kernel: Kernel, task: Task, trap: Choose[Any]) -> Any:
         raise TypeError(f"options are a sequence, not {type(options).__name__}")
     if not options:
         raise ValueError("there are no options to choose from")
-    return options[kernel.choose("option", options)]
+    try:
+        return options[kernel.choose("option", options)]
+    except StopIteration as stop:  # a handler that raises it would end the caller
+        raise RuntimeError("the options raised StopIteration") from stop
