@@ -20,7 +20,9 @@ from pyos.kernel.kernel import Kernel
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "breaks_kernels: damages its kernels on purpose, so they are not audited at the end")
+    config.addinivalue_line(
+        "markers", "breaks_kernels: damages its kernels on purpose, so they are not audited at the end"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -87,13 +89,13 @@ def target(fd: int) -> str | None:
         return None
 
 
-@pytest.fixture()
+@pytest.fixture
 def log() -> list[str]:
     """What kernels from `make_kernel` and `run` have logged."""
     return []
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_kernel(log: list[str]) -> Callable[..., Kernel]:
     """A factory of kernels with a virtual clock."""
 
