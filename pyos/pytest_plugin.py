@@ -45,20 +45,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def is_task(function: Any) -> bool:
     """True for what a task can be made of, also under decorators that say so (functools.wraps)."""
+    if not callable(function):
+        return False
     function = inspect.unwrap(getattr(function, "__func__", function))
     return inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Any:
-    """pytest refuses generator tests, so a marked one is collected before pytest looks at it."""
-    function = getattr(obj, "__func__", obj)
-    if not inspect.isgeneratorfunction(function) or not collector.istestfunction(obj, name):
-        return None
+    """Collect marked tests as plain items: pytest refuses generators, and pytest-asyncio may take every async test."""
+    outcome = yield
+    function = getattr(obj, "__func__", obj)  # of a static method
+    if not is_task(function) or not collector.istestfunction(obj, name):
+        return
     marks = [*getattr(function, "pytestmark", ()), *collector.iter_markers()]
-    if not getattr(function, "__test__", True) or not any(mark.name == "pyos" for mark in marks):
-        return None
-    return list(collector._genfunctions(name, function))
+    if getattr(function, "__test__", True) and any(mark.name == "pyos" for mark in marks):
+        outcome.force_result(list(collector._genfunctions(name, function)))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,7 +8,7 @@ import pytest
 
 pytest_plugins = "pytester"
 
-OPTIONS = "-W error -p no:randomly -p no:cacheprovider -p no:hypothesispytest".split()  # the last loads slowly
+OPTIONS = ["-Werror", "-pno:randomly", "-pno:cacheprovider", "-pno:hypothesispytest"]  # the last is slow to load
 
 HEAD = """\
 import pytest
@@ -396,6 +396,16 @@ def test_unmarked_tests_are_left_to_pytest_and_other_plugins(outcome, pytester):
                 except StopIteration:
                     return True
 
+        class Taken(pytest.Function):
+            def runtest(self):
+                raise AssertionError("taken by a plugin that takes every async test")
+
+        @pytest.hookimpl(hookwrapper=True)
+        def pytest_pycollect_makeitem(collector, name, obj):
+            outcome = yield
+            if name == "test_async":
+                outcome.force_result([Taken.from_parent(collector, name=name)])
+
         @pytest.hookimpl(tryfirst=True)
         def pytest_timeout_set_timer(item, settings):
             assert item.name != "test_marked"
@@ -414,12 +424,16 @@ def test_unmarked_tests_are_left_to_pytest_and_other_plugins(outcome, pytester):
         def test_marked_and_plain():
             pass
 
+        @pytest.mark.pyos
+        async def test_async():
+            assert await GetTid() == 1
+
         def helper():
             yield
 
         not_a_test = helper
         """,
-        passed=3,
+        passed=4,
     )
 
 
