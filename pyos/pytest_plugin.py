@@ -56,7 +56,7 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Any:
     """Collect marked tests as plain items: pytest refuses generators, and pytest-asyncio may take every async test."""
     outcome = yield
     function = getattr(obj, "__func__", obj)  # of a static method
-    if not is_task(function) or not collector.istestfunction(obj, name):
+    if not collector.istestfunction(obj, name) or not is_task(function):
         return
     marks = [*getattr(function, "pytestmark", ()), *collector.iter_markers()]
     if getattr(function, "__test__", True) and any(mark.name == "pyos" for mark in marks):
