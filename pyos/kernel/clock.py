@@ -136,20 +136,24 @@ class Timers:
             self.dead -= 1
         return heap[0][0] if heap else None
 
-    def pop_due(self) -> list[Task | Alarm]:
-        """Take out everything due by now, in order of deadline, then of setting."""
-        heap = self.heap
-        due: list[Task | Alarm] = []
-        if not heap:
-            return due
+    def due(self) -> float | None:
+        """The time now, if anything is due; else None."""
+        if not self.heap:
+            return None
+        deadline = self.next_deadline()
         now = self.clock.now()
-        while heap and heap[0][0] <= now:
-            entry = heappop(heap)
-            if self._lives(entry):
-                due.append(entry[2])
-            else:
-                self.dead -= 1
-        return due
+        return now if deadline is not None and deadline <= now else None
+
+    def pop_due(self, now: float) -> Task | Alarm | None:
+        """Take out the first that is due, in order of deadline, then of setting; None if there is none left.
+
+        One at a time: what one of them does may kill or cancel the next.
+        """
+        deadline = self.next_deadline()
+        if deadline is None or deadline > now:
+            return None
+        owner: Task | Alarm = heappop(self.heap)[2]
+        return owner
 
     @staticmethod
     def _lives(entry: Entry) -> bool:

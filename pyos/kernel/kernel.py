@@ -177,21 +177,21 @@ class Kernel:
     def _deliver(self, timeout: float) -> bool:
         """Wake whom I/O or a timer is due for, I/O first. True if any I/O came."""
         events = self.readiness.fetch(timeout)
-        due = self.timers.pop_due() if self.timers.heap else ()
-        if events and due and self.choose("event", ("io", "timer")):
-            self._ring(due)
-            due = ()
+        now = self.timers.due()
+        if events and now is not None and self.choose("event", ("io", "timer")):
+            self._ring(now)
+            now = None
         if events:
             self.readiness.deliver(events)
-        if due:
-            self._ring(due)
+        if now is not None:
+            self._ring(now)
         return bool(events)
 
-    def _ring(self, due: Sequence[Task | Alarm]) -> None:
-        for owner in due:
-            if type(owner) is Task:
+    def _ring(self, now: float) -> None:
+        while (owner := self.timers.pop_due(now)) is not None:
+            if isinstance(owner, Task):
                 self.scheduler.wake(owner)
-            elif isinstance(owner, Alarm) and (action := owner.action) is not None:
+            elif (action := owner.action) is not None:
                 owner.action = None
                 action()
 
