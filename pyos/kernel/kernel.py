@@ -187,9 +187,9 @@ class Kernel:
 
     def _ring(self) -> None:
         for owner in self.timers.pop_due():
-            if type(owner) is Task:
+            if isinstance(owner, Task):
                 self.scheduler.wake(owner)
-            elif isinstance(owner, Alarm) and (action := owner.action) is not None:
+            elif (action := owner.action) is not None:
                 owner.action = None
                 action()
 

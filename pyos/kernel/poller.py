@@ -5,7 +5,8 @@ woken: the next wait on it costs no system call. An event nobody waits for takes
 
 A descriptor's number says little about the file behind it, so:
 - the object waited with (by weak reference) tells a reused number; where there is none (an int, a class of the user's),
-  or it is a new one, the system is asked again: epoll's ENOENT proves that the number was reused;
+  or it is a new one, the system is asked again: epoll's ENOENT proves that the number was reused, and for the other
+  backends the file's device and inode do;
 - whoever still waits for the old file then gets EBADF, as does whoever waits when the system reports a closed number;
 - after `dup` and `close`, epoll goes on reporting a number that cannot be unregistered any more: it is rebuilt.
 """
@@ -35,7 +36,10 @@ Event = tuple[int, int]
 
 
 class Backend(Protocol):
-    """One way to ask the system. Masks are READ and WRITE, in events also BROKEN and CLOSED."""
+    """One way to ask the system. Masks are READ and WRITE, in events also BROKEN and CLOSED.
+
+    `fileno` is the backend's own descriptor, -1 if it has none.
+    """
 
     name: str
 
@@ -43,6 +47,7 @@ class Backend(Protocol):
     def modify(self, fd: int, mask: int) -> None: ...
     def unregister(self, fd: int) -> None: ...
     def poll(self, timeout: float) -> list[Event]: ...
+    def fileno(self) -> int: ...
     def close(self) -> None: ...
 
 
@@ -57,6 +62,7 @@ class EpollBackend:
         self.modify = self.epoll.modify
         self.unregister = self.epoll.unregister
         self.poll = self.epoll.poll
+        self.fileno = self.epoll.fileno
         self.close = self.epoll.close
 
 
@@ -77,6 +83,9 @@ class PollBackend:
 
     def poll(self, timeout: float) -> list[Event]:
         return self.poller.poll(math.ceil(timeout * 1000))
+
+    def fileno(self) -> int:
+        return -1
 
     def close(self) -> None:
         pass
@@ -116,6 +125,9 @@ class SelectBackend:
             events[fd] = events.get(fd, 0) | WRITE
         return list(events.items())
 
+    def fileno(self) -> int:
+        return -1
+
     def close(self) -> None:
         self.masks.clear()
 
@@ -132,6 +144,12 @@ def is_open(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def identity_of(fd: int) -> tuple[int, int]:
+    """Which file is behind an open descriptor: its device and inode."""
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
 
 
 def bad_descriptor(fd: int) -> OSError:
@@ -165,6 +183,7 @@ class WakeUp:
         self.reader, self.writer = socket.socketpair()
         self.reader.setblocking(False)
         self.writer.setblocking(False)
+        self.filenos = (self.reader.fileno(), self.writer.fileno())
 
     def ring(self) -> None:
         """Wake the kernel; may be called from any thread and from signal handlers."""
@@ -184,12 +203,13 @@ class WakeUp:
 class Watched:
     """One registered descriptor, and the wait object of the tasks that wait for it (`task.ticket`: READ or WRITE)."""
 
-    __slots__ = ("owner", "fd", "file", "mask", "reused", "reader", "writer", "others")
+    __slots__ = ("owner", "fd", "file", "identity", "mask", "reused", "reader", "writer", "others")
 
     def __init__(self, owner: Readiness, fd: int, mask: int) -> None:
         self.owner = owner
         self.fd = fd
         self.file: weakref.ref[Any] | None = None
+        self.identity: tuple[int, int] | None = None  # device and inode, where epoll does not know better
         self.mask = mask
         self.reused = False
         # nearly always one reader and one writer: a dict for each would cost 40 % of an idle connection's memory
@@ -347,10 +367,14 @@ class Readiness:
                     raise bad_descriptor(fd) from None
                 entry, reused = None, True
         if entry is None:
+            if fd in (self.backend.fileno(), *self.wake_up.filenos):
+                raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)} (fd {fd} is the kernel's own)")
             if not self._try_register(fd, mask):
                 return None
             entry = self.watched[fd] = Watched(self, fd, mask)
             entry.reused = reused
+            if self.backend.name != "epoll":
+                entry.identity = identity_of(fd)
         entry.mask |= mask
         # only these say -1 or raise once closed; of anything else, the system is asked at every wait
         entry.file = weakref.ref(file) if isinstance(file, socket.socket | io.IOBase) else None
@@ -358,14 +382,15 @@ class Readiness:
 
     def _same_file(self, entry: Watched, file: Any) -> bool:
         """False if the object waited with before shows that it no longer owns the number. (True proves nothing.)"""
-        if entry.file is None or (before := entry.file()) is file:
-            return True
         if self.backend.name == "epoll":
             return True  # epoll knows better
+        before = entry.file() if entry.file is not None else None
         try:
-            return before is not None and before.fileno() == entry.fd
+            if before is not None and before is not file and before.fileno() != entry.fd:
+                return False
         except ValueError:
             return False
+        return is_open(entry.fd) and identity_of(entry.fd) == entry.identity
 
     def _try_register(self, fd: int, mask: int) -> bool:
         try:
