@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import pyos
 from pyos.errors import Deadlock, ProgramError
-from pyos.host import signals_shut_down
+from pyos.host import signals_handled
 from pyos.kernel.kernel import Kernel, exit_code, log_to_stderr
 from pyos.kernel.loader import Loader
 from pyos.kernel.poller import BACKENDS
@@ -98,7 +98,7 @@ def boot_program(options: argparse.Namespace) -> int:
         target = load(loader, options.program, options.args)
         kernel = stack.enter_context(Kernel(poller=options.poller, seed=seed, wrappers=wrappers, home=home))
         kernel.spawn(target, name=stem(options.program), program=options.program)
-        caught = stack.enter_context(signals_shut_down(kernel))
+        caught = stack.enter_context(signals_handled(kernel))
         try:
             status = kernel.run()
         except Deadlock as error:

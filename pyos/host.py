@@ -1,6 +1,7 @@
 """Running a kernel from an ordinary Python program: `pyos.run(main())`, and the process's signals.
 
-SIGINT and SIGTERM shut the system down in order. In a thread other than the main one there are no signal handlers.
+SIGINT becomes INT for the foreground job or init; SIGTERM shuts the system down in order. In a thread other than the
+main one there are no signal handlers.
 """
 
 from __future__ import annotations
@@ -12,35 +13,38 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import TaskKilled
+from pyos.signals import INT
 
 if TYPE_CHECKING:
     from pyos.kernel.clock import Clock
     from pyos.kernel.kernel import Kernel
-
-SHUTDOWN_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    from pyos.limits import Limits
 
 
 class Caught:
-    """Which signal ended the system, if one did."""
+    """Whether SIGTERM has come, which ends the system."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
 
 @contextmanager
-def signals_shut_down(kernel: Kernel) -> Iterator[Caught]:
-    """While inside, SIGINT and SIGTERM shut the kernel down. Does nothing outside the main thread."""
+def signals_handled(kernel: Kernel) -> Iterator[Caught]:
+    """While inside, SIGINT and SIGTERM are the kernel's. Does nothing outside the main thread."""
     caught = Caught()
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
 
-    def on_signal(number: int, frame: Any) -> None:
-        if caught.signal is None:
-            caught.signal = signal.Signals(number)
-        kernel.post(lambda: kernel.shut_down(signal.Signals(number).name))
+    def on_interrupt(number: int, frame: Any) -> None:
+        kernel.post(kernel.interrupt)
 
-    before = {number: signal.signal(number, on_signal) for number in SHUTDOWN_SIGNALS}
+    def on_terminate(number: int, frame: Any) -> None:
+        caught.signal = signal.SIGTERM
+        kernel.post(lambda: kernel.shut_down("SIGTERM"))
+
+    handlers = {signal.SIGINT: on_interrupt, signal.SIGTERM: on_terminate}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield caught
     finally:
@@ -54,7 +58,7 @@ def run(
     seed: int | str | None = None,
     clock: Clock | None = None,
     poller: str | None = None,
-    max_tasks: int | None = None,
+    limits: Limits | None = None,
 ) -> Any:
     """Boot a kernel with `target` (a generator or coroutine object) as init; returns init's value, raises its error.
 
@@ -63,24 +67,23 @@ def run(
     ValueError for a target that cannot become a task.
     """
     from pyos.kernel import kernel as kernels  # here: userland imports this package, and must not need the kernel
-    from pyos.kernel.tasks import MAX_TASKS
 
     if kernels.current_kernel() is not None:
         if hasattr(target, "close"):
             target.close()
         raise RuntimeError("a kernel is already running in this thread: use NewTask, or run it in another thread")
-    with kernels.Kernel(seed=seed, clock=clock, poller=poller, max_tasks=max_tasks or MAX_TASKS) as kernel:
+    with kernels.Kernel(seed=seed, clock=clock, poller=poller, limits=limits) as kernel:
         kernel.host_takes_error = True
         kernel.spawn(target)
-        with signals_shut_down(kernel) as caught:
+        with signals_handled(kernel) as caught:
             status = kernel.run()
     assert status is not None
-    if caught.signal is signal.SIGINT:
-        raise KeyboardInterrupt
     if caught.signal is not None:
         raise SystemExit(128 + caught.signal)
     if status.error is not None:
         raise status.error
+    if status.signal is INT:
+        raise KeyboardInterrupt
     if status.signal is not None:
         raise TaskKilled(status.signal, 0, "init was killed")
     return status.value

@@ -114,7 +114,7 @@ def the_dead_hold_nothing(kernel: Kernel) -> Findings:
 
 
 def every_grace_is_for_a_dying_task(kernel: Kernel) -> Findings:
-    for tid in kernel.lifecycle.graces:
+    for tid in kernel.signals.graces:
         task = kernel.table.get(tid)
         if task is None or task.status is not None or task.dying is None:
             yield f"a grace period runs for task {tid}, which is not dying"

@@ -25,7 +25,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pyos.kernel.tasks import Task
+from pyos.kernel.tasks import Task, WaitObject
 
 READ = select.POLLIN  # 1, also in epoll
 WRITE = select.POLLOUT  # 4
@@ -200,7 +200,7 @@ class WakeUp:
         self.writer.close()
 
 
-class Watched:
+class Watched(WaitObject):
     """One registered descriptor, and the wait object of the tasks that wait for it (`task.ticket`: READ or WRITE)."""
 
     __slots__ = ("owner", "fd", "file", "identity", "mask", "reused", "reader", "writer", "others")

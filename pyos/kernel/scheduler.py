@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from pyos.errors import BadTrap, KernelPanic
 from pyos.kernel import trampoline
 from pyos.kernel.choice import RunQueue
-from pyos.kernel.tasks import Task, WaitObject
-from pyos.kernel.trampoline import BLOCKED, Pending, Thrower, describe
+from pyos.kernel.tasks import Grantor, Task, WaitObject
+from pyos.kernel.trampoline import BLOCKED, describe
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
@@ -50,19 +50,25 @@ class Scheduler:
             task.hold(answer)
         self.runq.append(task)
 
+    def grant(self, task: Task, answer: Any, grantor: Grantor | None = None) -> None:
+        """As `wake`, with an answer that counts also when it is None; undelivered, `grantor` has it back."""
+        task.wait = None
+        task.ticket = None
+        task.hold(answer, grantor)
+        self.runq.append(task)
+
     def block(self, task: Task, wait: WaitObject) -> Any:
-        """The running task waits on `wait`, which has entered it. A signal that was held back is raised now instead."""
+        """The running task waits on `wait`, which has entered it. An error that was held back is raised now instead."""
         task.wait = wait
         if task.pending is not None:
-            error, task.pending = task.pending, None
-            task.gen = trampoline.innermost(task)
-            self.interrupt(task, error)
+            self.interrupt(task, task.pending.take())
         return BLOCKED
 
     def interrupt(self, task: Task, error: BaseException) -> None:
-        """Take a blocked task out of its wait and have `error` raised at its yield."""
-        self.unblock(task)
-        self.wake_error(task, error)
+        """Take a blocked task out of its wait and have `error` raised at its yield (once the wait object lets it)."""
+        assert task.wait is not None
+        if not task.wait.interrupt(task, error):
+            self.wake_error(task, error)
 
     def wake_error(self, task: Task, error: BaseException) -> None:
         """As `wake`, with an error to be raised instead of an answer."""
@@ -79,19 +85,9 @@ class Scheduler:
     def requeue(self, task: Task) -> Any:
         """The running task lets the others run: what a bare yield does in the loop."""
         if task.pending is not None:
-            error, task.pending = task.pending, None
-            task.gen = trampoline.innermost(task)
-            trampoline.throw_later(task, error)
+            trampoline.raise_pending(task)
         self.runq.append(task)
         return BLOCKED
-
-    def kill_ready(self, task: Task, error: BaseException) -> None:
-        """Raise `error` in a ready task: at its yield, or, if it holds an answer, once that is used."""
-        if task.gen is task or type(task.gen) is Thrower:
-            task.pending = error
-            task.gen = Pending(task, task.gen, BUDGET)
-        else:
-            trampoline.throw_later(task, error)
 
     def turn(self, steps: int, handlers: Dispatch, going_on: Iterable[None] = SLICE) -> None:
         """Resume up to `steps` tasks from the run queue, each for a slice."""
@@ -122,10 +118,11 @@ class Scheduler:
                     kernel.end(task, answer)
                     continue
                 task.gen = task.callers.pop()
+                yielded = None  # the answer is no trap's
             except BaseException as exc:
                 if not fault(task, exc, yielded):
                     continue
-                answer = None
+                answer = yielded = None
             for _ in going_on:  # a counter instead of the iterator: 9 % of a syscall
                 try:
                     yielded = task.gen.send(answer)
@@ -141,13 +138,14 @@ class Scheduler:
                         kernel.end(task, answer)
                         break
                     task.gen = task.callers.pop()
+                    yielded = None
                     continue
                 except BaseException as exc:
                     if not fault(task, exc, yielded):
                         break
-                    answer = None
+                    answer = yielded = None
             else:
-                task.hold(answer)
+                task.hold(answer, kernel.grantor_of(task, yielded))
                 append(task)
 
     def _fault(self, task: Task, error: BaseException, yielded: Any) -> bool:
@@ -196,7 +194,7 @@ class Scheduler:
                 trampoline.fail(task, exc)
                 answer = None
             if answer is not BLOCKED:
-                task.hold(answer)
+                task.hold(answer, kernel.grantor_of(task, trap))
                 self.goes_on = length_hint(self.slice) > 0
                 (self.runq.go_on if self.goes_on else self.runq.append)(task)
             return BLOCKED

@@ -1,4 +1,4 @@
-"""The stack of generators: call, return, throw, close. Everything the scheduler's loop resumes is explained here.
+"""The stack of generators: call, return, throw. Everything the scheduler's loop resumes is explained here.
 
 A task is a stack: `task.gen` is the innermost generator and runs; `task.callers` wait for it, outermost first.
 Yielding a generator pushes it; its end pops it. When something unusual has to happen at the next resume, a *stand-in*
@@ -7,23 +7,23 @@ So raising in a task, or holding back a signal, costs the loop nothing when it d
 
 Rules kept here:
 - no generator is resumed inside an `except` block: it would inherit the exception as its context;
-- a traceback shows userland frames only: the kernel's are cut off after every resume (`strip`);
-- each frame is closed once, innermost first, also through `yield from` and `await`.
+- a traceback shows userland frames only: the kernel's are cut off after every resume (`strip`).
+
+Closing a stack is closing.py's.
 """
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import CoroutineType, FrameType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import BadTrap, KernelPanic, TaskExit
+from pyos.errors import BadTrap
 
 if TYPE_CHECKING:
     from pyos.kernel.tasks import Task
 
-CLOSING_LIMIT = 1000  # traps one frame may have answered while it is being closed; more is a spin
+PATIENCE = 64  # traps answered at once that an error which was held back waits for
 
 Resumable = Any  # a generator, a coroutine, or a stand-in
 
@@ -98,18 +98,20 @@ class Thrower:
 
 
 class Pending:
-    """Stands in for a task that holds an answer and was sent a signal.
+    """Stands in for a task that holds an answer while errors are held back: signals, time-outs, failed children.
 
-    The answer is delivered, traps answered at once are carried out, and the signal is raised at the first bare yield,
-    at the first trap that would block (`Scheduler.block` sees to that), or after `budget` traps.
+    The answer is delivered, traps answered at once are carried out, and the first error is raised at the first bare
+    yield, at the first trap that would block (`Scheduler.block` sees to that), or when patience ends; then the next.
+    It is also the task's book of these errors: `task.pending`, None when there are none.
     """
 
-    __slots__ = ("task", "gen", "budget")
+    __slots__ = ("task", "gen", "errors", "patience")
 
-    def __init__(self, task: Task, gen: Resumable, budget: int) -> None:
+    def __init__(self, task: Task, error: BaseException) -> None:
         self.task = task
-        self.gen = gen
-        self.budget = budget
+        self.gen = task.gen
+        self.errors = [error]
+        self.patience = PATIENCE
 
     def send(self, answer: Any) -> Any:
         return self._resume(answer, None)
@@ -130,10 +132,12 @@ class Pending:
                 answer, error = stop.value, None
                 self.gen = task.callers.pop()
                 continue
-            self.gen = task.gen  # a Thrower has stepped aside
-            self.budget -= 1
-            if yielded is None or self.budget <= 0:
-                return raise_pending(task)
+            self.gen = task.gen  # what stood in for the generator has stepped aside
+            if task.pending is not self:
+                return yielded  # the last error was taken back: its deadline has passed into the past
+            self.patience -= 1
+            if yielded is None or self.patience <= 0:
+                return task.gen.throw(self.take())
             if type(yielded) in (GeneratorType, CoroutineType):
                 answer, error = None, None
                 try:
@@ -145,16 +149,42 @@ class Pending:
             task.gen = self
             return yielded
 
+    def take(self) -> BaseException:
+        """Take the first error, which the caller raises at the task's current yield; the others stay held back."""
+        error = self.errors[0]
+        self.task.gen = self.gen
+        self.forget(error)
+        if self.errors:
+            self.patience = PATIENCE
+            self.task.gen = self
+        return error
 
-def raise_pending(task: Task) -> Any:
-    """Raise the signal that was held back, at the task's current yield."""
-    error, task.pending = task.pending, None
-    return task.gen.throw(error)
+    def forget(self, error: BaseException) -> None:
+        """An error is no longer to be raised."""
+        self.errors = [other for other in self.errors if other is not error]
+        if not self.errors:
+            self.task.pending = None
 
 
 def throw_later(task: Task, error: BaseException) -> None:
     """Have the task's next resume raise `error` at its current yield."""
     task.gen = Thrower(task, task.gen, error)
+
+
+def hold_back(task: Task, error: BaseException) -> None:
+    """Have `error` raised in a ready task: at its yield, or, if that has an answer (or an error) coming, after it."""
+    if task.pending is not None:
+        task.pending.errors.append(error)
+    elif task.gen is task or type(task.gen) is Thrower:
+        task.pending = task.gen = Pending(task, error)
+    else:
+        throw_later(task, error)
+
+
+def raise_pending(task: Task) -> None:
+    """The running task would wait: have its next resume raise the first error that was held back."""
+    assert task.pending is not None
+    throw_later(task, task.pending.take())
 
 
 def fail(task: Task, error: BaseException) -> bool:
@@ -165,12 +195,13 @@ def fail(task: Task, error: BaseException) -> bool:
     """
     strip(error)
     gen = task.gen
-    if is_finished(gen):
+    if is_finished(innermost(task)):
         if not task.callers:
             return False
         gen = task.callers.pop()
         if task.pending is not None:
-            gen = Pending(task, gen, CLOSING_LIMIT)
+            task.pending.gen = gen
+            gen = task.pending
     else:
         error.__traceback__ = None  # raised by a handler: the kernel's frames are of no use to userland
     task.gen = Thrower(task, gen, error)
@@ -197,7 +228,11 @@ def strip(error: BaseException) -> None:
 
 def innermost(task: Task) -> Resumable:
     """The innermost generator itself, looking through stand-ins."""
-    gen = task.gen
+    return behind(task.gen, task)
+
+
+def behind(gen: Resumable, task: Task) -> Resumable:
+    """What a stand-in of this task stands for."""
     while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
         gen = task.held if gen is task else gen.gen
     return gen
@@ -212,11 +247,13 @@ def delegate(gen: Any) -> Any:
     return inner if type(inner) in (GeneratorType, CoroutineType) else None
 
 
-def frames(task: Task) -> Iterator[Any]:
-    """Every generator of the task, outermost first, those entered by `yield from` and `await` included."""
-    for gen in [*(task.callers or ()), innermost(task)]:
-        if type(gen) not in (GeneratorType, CoroutineType):
-            gen = gen.gen  # a stand-in that was called from
+def frames(task: Task, above: int = 0) -> Iterator[Any]:
+    """Every generator of the task, outermost first, those entered by `yield from` and `await` included.
+
+    `above`: how many of the callers are left out.
+    """
+    for gen in [*(task.callers or ())[above:], task.gen]:
+        gen = behind(gen, task)
         while gen is not None:
             yield gen
             gen = delegate(gen)
@@ -242,87 +279,3 @@ def describe(value: Any) -> str:
     except BaseException as error:
         return f"a {type(value).__name__} (its repr raised {type(error).__name__})"
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-# --- closing -----------------------------------------------------------------------------------------------------
-
-
-def close(task: Task, answer_now: Callable[[Any], Any], complain: Callable[[Any, str], None]) -> None:
-    """Close every frame of a task, innermost first, each once.
-
-    `answer_now(trap)` carries out a trap yielded by clean-up code and answers it, or returns BLOCKED when it cannot be
-    answered at once; `complain(frame, why)` reports an error in clean-up, or a frame that had to be abandoned.
-    """
-    for gen in reversed(list(frames(task))):
-        inner = delegate(gen)
-        if inner is not None and not is_finished(inner):
-            _abandon([gen])  # closing it would resume the inner one, which has been abandoned
-            why: str | None = f"it waits for {inner.__name__}: the frame is abandoned with it"
-        else:
-            why = _close_frame(gen, answer_now)
-        if why is not None:
-            complain(gen, why)
-
-
-def _close_frame(gen: Any, answer_now: Callable[[Any], Any]) -> str | None:
-    """Close one frame; returns what went wrong, for the log. The frames its clean-up calls are closed with it."""
-    if not has_started(gen):
-        gen.close()
-        return None
-    stack = [gen]
-    answer: Any = None
-    error: BaseException | None = GeneratorExit()
-    for _ in range(CLOSING_LIMIT):
-        try:
-            yielded = stack[-1].send(answer) if error is None else stack[-1].throw(error)
-        except StopIteration as stop:
-            stack.pop()
-            answer, error = stop.value, None
-        except BaseException as exc:
-            stack.pop()
-            answer, error = None, exc
-            strip(exc)
-        else:
-            answer, error = _answer_closing(yielded, stack, answer_now)
-            if answer is BLOCKED:
-                _abandon(stack)
-                what = describe(yielded)
-                return f"its clean-up yielded {what}, which cannot be answered at once: the frame is abandoned"
-        if not stack:
-            return None if error is None or isinstance(error, (GeneratorExit, TaskExit)) else _last_words(error)
-    _abandon(stack)
-    return f"its clean-up yielded {CLOSING_LIMIT} times: the frame is abandoned"
-
-
-def _answer_closing(
-    yielded: Any, stack: list[Any], answer_now: Callable[[Any], Any]
-) -> tuple[Any, BaseException | None]:
-    """Deal with what clean-up code yielded: push a subroutine, or have a trap answered."""
-    if type(yielded) in (GeneratorType, CoroutineType):
-        if not has_started(yielded):
-            stack.append(yielded)
-            return None, None
-        return None, BadTrap(f"{yielded.__name__} has started already")
-    try:
-        return answer_now(yielded), None
-    except KernelPanic:
-        raise
-    except BaseException as exc:  # TaskExit among them
-        return None, exc.with_traceback(None)
-
-
-def _last_words(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    return f"its clean-up raised {describe(error)}{where}"
-
-
-def _abandon(stack: list[Any]) -> None:
-    """Keep suspended frames alive for ever: their finalisers would resume them, and complain when they yield again.
-
-    A reference held from Python would be dropped at exit, so it is leaked on purpose (the log has named the frame).
-    """
-    for gen in stack:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(gen))

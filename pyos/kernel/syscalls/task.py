@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pyos.errors import TaskExit
 from pyos.kernel.syscalls.binding import a_tid, handles
 from pyos.kernel.tasks import Task
+from pyos.kernel.timeouts import a_duration
+from pyos.kernel.trampoline import BLOCKED
 from pyos.signals import Signal
-from pyos.traps import Exec, Exit, GetTid, KillTask, NewTask, WaitTask
+from pyos.traps import Exec, Exit, Foreground, GetTid, KillTask, NewTask, Timeout, WaitTask
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
@@ -22,7 +24,12 @@ def get_tid(kernel: Kernel, task: Task, trap: GetTid) -> int:
 
 @handles(NewTask)
 def new_task(kernel: Kernel, task: Task, trap: NewTask) -> int:
-    return kernel.spawn(trap.target, name=trap.name, detached=trap.detached, parent=task).tid
+    return kernel.spawn(trap.target, parent=task, **options_of(trap)).tid
+
+
+def options_of(trap: NewTask | Exec) -> dict[str, Any]:
+    """The keywords that NewTask and Exec have in common."""
+    return {"name": trap.name, "detached": trap.detached, "linked": trap.linked, "limits": trap.limits}
 
 
 @handles(Exec)
@@ -34,8 +41,9 @@ def exec_program(kernel: Kernel, task: Task, trap: Exec) -> int:
         target = kernel.loader.load(path, trap.argv)
     except StopIteration as stop:  # a handler that raises it would end the caller
         raise RuntimeError(f"{path} raised StopIteration while loading") from stop
-    name = trap.name or os.path.splitext(os.path.basename(path))[0]
-    return kernel.spawn(target, name=name, detached=trap.detached, parent=task, program=path).tid
+    options = options_of(trap)
+    options["name"] = trap.name or os.path.splitext(os.path.basename(path))[0]
+    return kernel.spawn(target, parent=task, program=path, **options).tid
 
 
 @handles(Exit)
@@ -72,7 +80,20 @@ def wait_task(kernel: Kernel, task: Task, trap: WaitTask) -> Any:
             kernel.table.reap(task, target)
         return status
     kernel.exits.add(task, target)
-    return kernel.scheduler.block(task, kernel.exits)
+    kernel.scheduler.block(task, kernel.exits)
+    if target.wait is not None:
+        kernel.waits.check_cycle(task)
+    return BLOCKED
+
+
+@handles(Timeout)
+def timeout(kernel: Kernel, task: Task, trap: Timeout[Any]) -> Any:
+    return kernel.timeouts.start(task, trap, a_duration(trap.seconds))
+
+
+@handles(Foreground)
+def foreground(kernel: Kernel, task: Task, trap: Foreground) -> None:
+    kernel.foreground = tuple(a_tid(tid) for tid in trap.tids)
 
 
 def _wait_any(kernel: Kernel, task: Task) -> Any:
