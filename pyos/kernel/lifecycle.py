@@ -126,7 +126,8 @@ class Lifecycle:
             return
         assert status.error is not None
         lines = "".join(format_error(status.error)).rstrip()
-        self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {type(status.error).__name__}\n{lines}")
+        kind = trampoline.class_name(type(status.error))
+        self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {kind}\n{lines}")
 
     # --- killing
 
@@ -208,4 +209,7 @@ def not_a_target(target: Any) -> TypeError:
 
 def format_error(error: BaseException) -> list[str]:
     """A traceback as Python prints it, without the kernel's frames."""
-    return traceback.format_exception(type(error), error, error.__traceback__)
+    try:
+        return traceback.format_exception(type(error), error, error.__traceback__)
+    except Exception as failure:  # its class is the user's, and so is its metaclass
+        return [f"(its traceback cannot be shown: {trampoline.describe(failure)})"]

@@ -221,13 +221,23 @@ def raise_bad_trap(kernel: Kernel, task: Task, yielded: Any) -> Any:
 
 def bad_trap(yielded: Any) -> BadTrap:
     """The error for what no handler takes, saying what was yielded and what to do."""
-    kind = type(yielded)  # nothing is asked of the object itself, which may lie or raise
-    if issubclass(kind, type | FunctionType | BuiltinFunctionType | MethodType):
-        hint = f"did you mean `yield {yielded.__name__}()`?"
-    elif callable(yielded):
-        hint = "did you mean to call it?"
-    elif hasattr(kind, "__anext__"):
-        hint = "an async generator is used with `async for`"
-    else:
-        hint = "to return a value from a subroutine use return"
+    try:
+        hint = hint_for(yielded)
+    except BaseException:  # the object is the user's, and so are its class and metaclass
+        hint = USE_RETURN
     return BadTrap(f"yielded {describe(yielded)}, which is not a trap: {hint}")
+
+
+USE_RETURN = "to return a value from a subroutine use return"
+
+
+def hint_for(yielded: Any) -> str:
+    """What was probably meant; asking may raise anything."""
+    kind = type(yielded)
+    if issubclass(kind, type | FunctionType | BuiltinFunctionType | MethodType):
+        return f"did you mean `yield {yielded.__name__}()`?"
+    if callable(yielded):
+        return "did you mean to call it?"
+    if hasattr(kind, "__anext__"):
+        return "an async generator is used with `async for`"
+    return USE_RETURN

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from pyos.kernel.tasks import Task
 
 CLOSING_LIMIT = 1000  # traps one frame may have answered while it is being closed; more is a spin
+OWN_FRAMES = ("pyos.kernel.", "pyos.observe.")  # modules whose frames no task sees
+
+# An exception and its class are the user's: a frozen dataclass refuses to have an attribute set, a metaclass may lie.
+set_traceback = BaseException.with_traceback
+class_name = type.__dict__["__name__"].__get__
 
 Resumable = Any  # a generator, a coroutine, or a stand-in
 
@@ -172,7 +177,7 @@ def fail(task: Task, error: BaseException) -> bool:
         if task.pending is not None:
             gen = Pending(task, gen, CLOSING_LIMIT)
     else:
-        error.__traceback__ = None  # raised by a handler: the kernel's frames are of no use to userland
+        set_traceback(error, None)  # raised by a handler: the kernel's frames are of no use to userland
     task.gen = Thrower(task, gen, error)
     return True
 
@@ -185,11 +190,11 @@ def is_finished(gen: Resumable) -> bool:
 
 
 def strip(error: BaseException) -> None:
-    """Cut the kernel's own frames off the front of a traceback."""
+    """Cut the kernel's own frames, and its observers', off the front of a traceback."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("pyos.kernel."):
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(OWN_FRAMES):
         trace = trace.tb_next
-    error.__traceback__ = trace
+    set_traceback(error, trace)
 
 
 # --- looking -----------------------------------------------------------------------------------------------------
@@ -238,9 +243,9 @@ def stack_of(task: Task) -> tuple[str, ...]:
 def describe(value: Any) -> str:
     """A short repr that cannot fail: the object is the user's."""
     try:
-        text = repr(value)
+        text = str.__str__(repr(value))  # it may be of a subclass
     except BaseException as error:
-        return f"a {type(value).__name__} (its repr raised {type(error).__name__})"
+        return f"a {class_name(type(value))} (its repr raised {class_name(type(error))})"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
