@@ -166,7 +166,7 @@ def fail(task: Task, error: BaseException) -> bool:
     """The task's slice raised: pass the error to whoever can catch it. False if there is nobody, and the task is over.
 
     If a generator let the error out, it is finished and its caller is next; if a handler raised it, the innermost
-    generator is suspended at its yield and gets it there.
+    generator is suspended at its yield and gets it there (with the frames of user code that the handler ran).
     """
     strip(error)
     gen = task.gen
@@ -176,8 +176,6 @@ def fail(task: Task, error: BaseException) -> bool:
         gen = task.callers.pop()
         if task.pending is not None:
             gen = Pending(task, gen, CLOSING_LIMIT)
-    else:
-        set_traceback(error, None)  # raised by a handler: the kernel's frames are of no use to userland
     task.gen = Thrower(task, gen, error)
     return True
 
@@ -313,7 +311,8 @@ def _answer_closing(
     except KernelPanic:
         raise
     except BaseException as exc:  # TaskExit among them
-        return None, exc.with_traceback(None)
+        strip(exc)
+        return None, exc
 
 
 def _last_words(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import weakref
 
 import pytest
 
-from pyos import KILL, TERM, BadTrap, Exit, GetTid, KillTask, NewTask, Sleep, TaskKilled, WaitTask
+from pyos import KILL, TERM, BadTrap, Exec, Exit, GetTid, KillTask, NewTask, ReadWait, Sleep, TaskKilled, WaitTask
 from pyos.observe.strace import Strace
 from tests.kernel.programs import (
     Frozen,
@@ -149,6 +149,24 @@ def test_the_traceback_of_a_signal_shows_userland_frames_only(run, options):
 
     run(main(), **options)
     assert seen == [["child", *CHAIN, "__await__"]] * 2
+
+
+class BadFile:
+    """A trap's argument whose code the kernel runs."""
+
+    def fileno(self):
+        raise LookupError
+
+
+def test_an_error_in_code_that_the_kernel_runs_for_a_task_shows_where_it_was_raised(run, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("def top_level():\n    1 / 0\n\ntop_level()\n")
+
+    def main():
+        errors = (yield outcome(ReadWait(BadFile()))), (yield outcome(Exec(str(program))))
+        return [names(error) for error in errors]
+
+    assert run(main()).value == [["outcome", "fileno"], ["outcome", "<module>", "top_level"]]
 
 
 def test_a_replaced_error_has_clean_tracebacks_all_along_its_chain(run):

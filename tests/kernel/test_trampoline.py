@@ -425,42 +425,40 @@ def test_no_task_inherits_an_exception_of_the_kernels(run, what, held_back):
 # --- closing (killing is in test_lifecycle.py)
 
 
-def test_frames_are_closed_innermost_first_through_every_kind_of_call(run):
+def test_frames_are_closed_innermost_first_through_every_kind_of_call(run, log):
+    """The clean-up of each yields, which no finaliser of Python's could answer."""
     closed = []
 
-    @contextlib.contextmanager
-    def noted(name):
-        try:
-            yield
-        finally:
-            closed.append(name)
-
     def by_yield():
-        with noted("yield"):
+        try:
             yield by_yield_from()
+        finally:
+            closed.append(("yield", (yield GetTid())))
 
     def by_yield_from():
-        with noted("yield from"):
+        try:
             yield from over_an_iterator()
+        finally:
+            closed.append(("yield from", (yield GetTid())))
 
     def over_an_iterator():
-        with noted("iterator"):
+        try:
             yield from [coroutine()]
+        finally:
+            closed.append(("iterator", (yield GetTid())))
 
     async def coroutine():
-        with noted("coroutine"):
-            async for _ in numbers():
-                pass
-
-    async def numbers():
-        with noted("async generator"):
+        try:
             await awaits(wait())
-            yield
+        finally:
+            closed.append(("coroutine", await GetTid()))
 
     @types.coroutine
     def wait():
-        with noted("decorated generator"):
+        try:
             yield Sleep(math.inf)
+        finally:
+            closed.append(("decorated generator", (yield GetTid())))
 
     def main():
         tid = yield NewTask(by_yield())
@@ -469,7 +467,9 @@ def test_frames_are_closed_innermost_first_through_every_kind_of_call(run):
         return (yield WaitTask(tid)).signal
 
     assert run(main()).value is KILL
-    assert closed == ["decorated generator", "async generator", "coroutine", "iterator", "yield from", "yield"]
+    order = ["decorated generator", "coroutine", "iterator", "yield from", "yield"]
+    assert closed == [(name, 2) for name in order]
+    assert log == []
 
 
 def test_frames_of_a_task_that_is_to_get_an_error_or_a_held_back_signal_are_closed_once(run, log):
