@@ -135,6 +135,13 @@ class Pending:
                 answer, error = stop.value, None
                 self.gen = task.callers.pop()
                 continue
+            except BaseException as exc:
+                if not task.callers:
+                    raise
+                strip(exc)
+                answer, error = None, exc
+                self.gen = task.callers.pop()
+                continue
             self.gen = task.gen  # a Thrower has stepped aside
             self.budget -= 1
             if yielded is None or self.budget <= 0:
@@ -174,8 +181,6 @@ def fail(task: Task, error: BaseException) -> bool:
         if not task.callers:
             return False
         gen = task.callers.pop()
-        if task.pending is not None:
-            gen = Pending(task, gen, CLOSING_LIMIT)
     task.gen = Thrower(task, gen, error)
     return True
 
