@@ -124,17 +124,14 @@ class Kernel:
         return self.init_status
 
     def step(self) -> bool:
-        """Exactly one step, waiting for what is due if nothing is ready. False if all is over or nothing can run."""
-        runq = self.scheduler.runq
-        self._deliver(0.0)
-        while not runq and self.table.alive:
-            if self._at_standstill():
-                return False
-            self._idle()
-        if not self.table.alive:
-            return False
-        self.scheduler.step(self.stepwise)
-        return True
+        """Exactly one step, the one that `run` would take next; False if all is over or nothing can ever run.
+
+        As in `run`, what is due is delivered between two turns, and waited for if nothing is ready.
+        """
+        while self.scheduler.in_turn() or self._next_turn():
+            if self.scheduler.step(self.stepwise):
+                return True
+        return False
 
     def post(self, action: Callable[[], None]) -> None:
         """Have the kernel call `action` between two steps, soon. For signal handlers and other threads."""
@@ -199,6 +196,18 @@ class Kernel:
         else:
             self.clock.wait(self._deliver, self.timers.next_deadline())
             self._deliver(0.0)
+
+    def _next_turn(self) -> bool:
+        """Step by step: what `run` does between two turns. False if there is no next one."""
+        runq = self.scheduler.runq
+        if runq:
+            self._deliver(0.0)
+        while self.table.alive and not runq:
+            if self._at_standstill():
+                return False
+            self._idle()
+        self.scheduler.left = max(scheduler.SHORTEST_TURN, len(runq))
+        return self.table.alive > 0
 
     def _take_posted(self) -> None:
         while self.posted:

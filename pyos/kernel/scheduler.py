@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pyos.errors import BadTrap, KernelPanic
 from pyos.kernel import trampoline
 from pyos.kernel.choice import RunQueue
-from pyos.kernel.tasks import Task, WaitObject
+from pyos.kernel.tasks import Skip, Task, WaitObject
 from pyos.kernel.trampoline import BLOCKED, Pending, Thrower, describe
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Scheduler:
         self.runq = runq
         self.slice = iter(SLICE)  # step by step: what is left of the running task's slice
         self.goes_on = False  # step by step: the last step left its task to go on
+        self.left = 0  # step by step: how many resumes from the queue are left of this turn
+        self.was_dead = False  # step by step: what came up was a dead task's entry
 
     def wake(self, task: Task, answer: Any = None) -> None:
         """The task's wait is over, and its wait object has forgotten it: it is ready, with this answer."""
@@ -164,8 +166,12 @@ class Scheduler:
 
     # --- step by step: for tests, the checker, and whoever wants a choice before each step
 
-    def step(self, handlers: Dispatch) -> None:
-        """Exactly one step. `handlers` is `stepwise()` of the loop's.
+    def in_turn(self) -> bool:
+        """True while the loop would still be in the turn it has begun."""
+        return self.goes_on or (self.left > 0 and len(self.runq) > 0)
+
+    def step(self, handlers: Dispatch) -> bool:
+        """One step, or False for a dead task's entry, which is none. `handlers` is `stepwise()` of the loop's.
 
         What is left of the slice is kept while the task goes on, so that it ends where the loop's does.
         """
@@ -174,7 +180,10 @@ class Scheduler:
             next(self.slice)
         else:
             self.slice = iter(SLICE)
+            self.left -= 1
+        self.was_dead = False
         self.turn(1, handlers, self.slice)
+        return not self.was_dead
 
     def stepwise(self, handlers: Dispatch) -> Dispatch:
         """The same handlers, but a task that may go on goes back to the run queue (`go_on`) after each trap.
@@ -182,7 +191,13 @@ class Scheduler:
         Subroutine calls stay inside their step, and count against the slice as they do in the loop.
         """
         calls = (trampoline.call_generator, trampoline.call_coroutine)
-        return Stepwise(self, {kind: h if h in calls else self.paused(h) for kind, h in handlers.items()})
+        paused = {kind: h if h in calls else self.paused(h) for kind, h in handlers.items()}
+        return Stepwise(self, paused | {Skip: self.skip})
+
+    def skip(self, kernel: Kernel, task: Task, trap: Skip) -> Any:
+        """As the loop's handler, but seen."""
+        self.was_dead = True
+        return BLOCKED
 
     def paused(self, handler: Handler) -> Handler:
         """Go around one handler: its answer is held for the next step."""
