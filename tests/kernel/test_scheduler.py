@@ -863,25 +863,48 @@ def test_a_ready_task_that_holds_no_answer_gets_the_signal_at_once(run):
     assert seen == ["now"]
 
 
-def test_a_signal_that_was_held_back_and_caught_is_not_raised_again(run):
+@pytest.mark.parametrize("rest", [lambda: yields(1), lambda: Sleep(0), lambda: Sleep(1), lambda: sixty_traps([])])
+def test_a_signal_that_was_held_back_and_caught_is_not_raised_again(run, rest):
     seen = []
 
     def program(tid):
         yield WaitTask(tid)
         for _ in range(3):
             try:
-                yield Sleep(1)
-                seen.append("slept")
+                yield rest()
+                seen.append("went on")
             except TaskKilled:
                 seen.append("caught")
-        yield from goes_on_by_traps("trap", [], 200)
+        yield Sleep(0.1)
+        yield
         return "done"
 
     def main():
         return (yield holding_an_answer(program)).value
 
     assert run(main()).value == "done"
-    assert seen == ["caught", "slept", "slept"]
+    assert seen == ["caught", "went on", "went on"]
+
+
+def test_a_task_interrupted_by_an_error_gets_it_before_the_signal(make_kernel):
+    seen = []
+
+    def child():
+        for _ in range(2):
+            try:
+                yield Sleep(5)
+            except (OSError, TaskKilled) as error:
+                seen.append(error)
+
+    kernel = make_kernel()
+    task = kernel.spawn(child())
+    kernel.step()
+    closed = OSError(9, "closed meanwhile")
+    kernel.scheduler.interrupt(task, closed)
+    assert kernel.kill(task, TERM, sender=None, reason="and killed", grace=1.0)
+    drive(kernel)
+    assert [seen[0], seen[1].reason] == [closed, "and killed"]
+    assert kernel.clock.now() == 0.0
 
 
 @pytest.mark.parametrize("second", [TERM, KILL])
