@@ -285,7 +285,11 @@ class Readiness:
         self.waiting = 0
         self.wake_up = WakeUp()
         self.on_wake_up: Callable[[], None] = lambda: None
-        self.backend.register(self.wake_up.reader.fileno(), READ)
+        try:
+            self.backend.register(self.wake_up.reader.fileno(), READ)
+        except ValueError:  # select, in a process that has used up the numbers it takes
+            self.close()
+            raise
         self.checker = select.poll()
 
     def watch(self, task: Task, file: Any, mask: int) -> Watched | None:
