@@ -75,12 +75,16 @@ def run(
         with signals_shut_down(kernel) as caught:
             status = kernel.run()
     assert status is not None
-    if caught.signal is signal.SIGINT:
-        raise KeyboardInterrupt
-    if caught.signal is not None:
-        raise SystemExit(128 + caught.signal)
-    if status.error is not None:
-        raise status.error
-    if status.signal is not None:
-        raise TaskKilled(status.signal, 0, "init was killed")
-    return status.value
+    try:
+        if caught.signal is signal.SIGINT:
+            raise KeyboardInterrupt
+        if caught.signal is not None:
+            raise SystemExit(128 + caught.signal)
+        if status.error is not None:
+            raise status.error
+        if status.signal is not None:
+            raise TaskKilled(status.signal, 0, "init was killed")
+        return status.value
+    finally:
+        # an error's traceback shows this frame: if the frame, or its kernel, kept the error, a cycle would keep both
+        kernel.init_status = status = None

@@ -10,7 +10,23 @@ import weakref
 
 import pytest
 
-from pyos import KILL, TERM, BadTrap, Exec, Exit, GetTid, KillTask, NewTask, ReadWait, Sleep, TaskKilled, WaitTask
+import pyos
+from pyos import (
+    KILL,
+    TERM,
+    BadTrap,
+    Deadlock,
+    Exec,
+    Exit,
+    GetTid,
+    KillTask,
+    NewTask,
+    ReadWait,
+    Sleep,
+    TaskKilled,
+    WaitTask,
+)
+from pyos.kernel.clock import VirtualClock
 from pyos.observe.strace import Strace
 from tests.kernel.programs import (
     Frozen,
@@ -347,3 +363,22 @@ def raise_and_catch_at_once():
         yield level_1(raises_at_once)
     except ValueError:
         yield GetTid()
+
+
+@pytest.mark.parametrize("wait", [lambda: Sleep(0), lambda: WaitTask(2)], ids=["failed", "deadlocked"])
+def test_nothing_of_a_run_that_raised_is_kept_alive_by_a_cycle(no_gc, wait):
+    refs = []
+
+    def partner():
+        yield WaitTask(1)
+
+    def main():
+        thing = Thing()
+        refs.append(weakref.ref(thing))
+        yield NewTask(partner())
+        yield wait()
+        raise LookupError
+
+    with contextlib.suppress(LookupError, Deadlock):
+        pyos.run(main(), clock=VirtualClock())
+    assert refs[0]() is None
