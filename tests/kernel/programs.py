@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pyos import GetTid, KillTask, NewTask, Program, Sleep, WaitTask
+from pyos import KILL, GetTid, KillTask, NewTask, Program, Signal, Sleep, WaitTask
 
 
 def yields(n: int = 1, value: Any = None) -> Program:
@@ -56,6 +56,14 @@ def by_yield_from(n: int) -> Program:
 async def by_await(n: int) -> Any:
     """As `by_yield_from`, by `await`."""
     return await (by_await(n - 1) if n else GetTid())
+
+
+def killed(target: Any, signal: Signal = KILL) -> Program:
+    """As init: start a task, let it take its first step, and send it a signal; answers its status."""
+    tid = yield NewTask(target, name="victim")
+    yield
+    yield KillTask(tid, signal)
+    return (yield WaitTask(tid))
 
 
 def holding_an_answer(program: Callable[[int], Program]) -> Program:

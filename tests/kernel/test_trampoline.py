@@ -32,6 +32,7 @@ from tests.kernel.programs import (
     by_yield_from,
     fails,
     holding_an_answer,
+    killed,
     outcome,
     yields,
 )
@@ -460,13 +461,7 @@ def test_frames_are_closed_innermost_first_through_every_kind_of_call(run, log):
         finally:
             closed.append(("decorated generator", (yield GetTid())))
 
-    def main():
-        tid = yield NewTask(by_yield())
-        yield
-        yield KillTask(tid, KILL)
-        return (yield WaitTask(tid)).signal
-
-    assert run(main()).value is KILL
+    assert run(killed(by_yield())).value.signal is KILL
     order = ["decorated generator", "coroutine", "iterator", "yield from", "yield"]
     assert closed == [(name, 2) for name in order]
     assert log == []
@@ -523,13 +518,7 @@ def test_clean_up_may_swallow_the_close_and_return(run, log):
         finally:
             closed.append("outer")
 
-    def main():
-        tid = yield NewTask(outer())
-        yield
-        yield KillTask(tid, KILL)
-        return (yield WaitTask(tid)).signal
-
-    assert run(main()).value is KILL
+    assert run(killed(outer())).value.signal is KILL
     assert closed == [2, "outer"]
     assert log == []
 
@@ -552,12 +541,7 @@ def test_clean_up_may_call_subroutines_of_every_kind(run, log):
             seen.append((yield coroutine()))
             seen.append((yield outcome(fails(KeyError("caught")))))
 
-    def main():
-        tid = yield NewTask(child())
-        yield
-        yield KillTask(tid, KILL)
-
-    run(main())
+    run(killed(child()))
     assert [type(seen[0]), *seen[1:-1]] == [ValueError, 0, 1, 2, (2, "a")]
     assert type(seen[-1]) is KeyError
     assert log == []
@@ -579,12 +563,7 @@ def test_a_subroutine_of_clean_up_that_would_block_is_abandoned_with_its_caller(
             yield slow()
             closed.append("child")
 
-    def main():
-        tid = yield NewTask(child(), name="victim")
-        yield
-        yield KillTask(tid, KILL)
-
-    run(main())
+    run(killed(child()))
     gc.collect()
     assert closed == []
     assert len(log) == 1
@@ -604,13 +583,7 @@ def test_clean_up_is_bounded_by_the_closing_limit(run, log, count):
                 yield GetTid()
             done.append(count)
 
-    def main():
-        tid = yield NewTask(child())
-        yield
-        yield KillTask(tid, KILL)
-        return (yield WaitTask(tid)).signal
-
-    assert run(main()).value is KILL
+    assert run(killed(child())).value.signal is KILL
     if count < trampoline.CLOSING_LIMIT:
         assert (done, log) == ([count], [])
     else:
@@ -637,13 +610,7 @@ def test_clean_up_that_spins_in_any_way_is_abandoned(run, log, spin):
                     with contextlib.suppress(BadTrap):
                         yield "spin"
 
-    def main():
-        tid = yield NewTask(child())
-        yield
-        yield KillTask(tid, KILL)
-        return (yield WaitTask(tid)).signal
-
-    assert run(main()).value is KILL
+    assert run(killed(child())).value.signal is KILL
     assert len(log) == 1
     assert "the frame is abandoned" in log[0]
 
