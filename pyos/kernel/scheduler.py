@@ -234,6 +234,9 @@ def raise_bad_trap(kernel: Kernel, task: Task, yielded: Any) -> Any:
     raise bad_trap(yielded)
 
 
+USE_RETURN = "to return a value from a subroutine use return"
+
+
 def bad_trap(yielded: Any) -> BadTrap:
     """The error for what no handler takes, saying what was yielded and what to do."""
     try:
@@ -241,9 +244,6 @@ def bad_trap(yielded: Any) -> BadTrap:
     except BaseException:  # the object is the user's, and so are its class and metaclass
         hint = USE_RETURN
     return BadTrap(f"yielded {describe(yielded)}, which is not a trap: {hint}")
-
-
-USE_RETURN = "to return a value from a subroutine use return"
 
 
 def hint_for(yielded: Any) -> str:
