@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
-from pyos import Program, Sleep
+from pyos import Program, Sleep, TaskKilled
 
 
 def yields(n: int = 1, value: Any = None) -> Program:
@@ -38,3 +39,10 @@ def outcome(target: Any) -> Program:
         return (yield target)
     except Exception as error:
         return error
+
+
+def stubborn() -> Program:
+    """Sleep for ever, whatever signal comes that can be caught."""
+    while True:
+        with contextlib.suppress(TaskKilled):
+            yield Sleep(math.inf)
