@@ -104,10 +104,8 @@ class Kernel:
 
     def run(self) -> ExitStatus | None:
         """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed."""
-        if current_kernel() is not None:
-            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
-        _this_thread.kernel = self
         runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
+        self._take_thread()
         try:
             while self.table.alive:
                 if runq:
@@ -126,14 +124,18 @@ class Kernel:
     def step(self) -> bool:
         """Exactly one step, waiting for what is due if nothing is ready. False if all is over or nothing can run."""
         runq = self.scheduler.runq
-        self._deliver(0.0)
-        while not runq and self.table.alive:
-            if self._at_standstill():
+        self._take_thread()
+        try:
+            self._deliver(0.0)
+            while not runq and self.table.alive:
+                if self._at_standstill():
+                    return False
+                self._idle()
+            if not self.table.alive:
                 return False
-            self._idle()
-        if not self.table.alive:
-            return False
-        self.scheduler.step(self.stepwise)
+            self.scheduler.step(self.stepwise)
+        finally:
+            _this_thread.kernel = None
         return True
 
     def post(self, action: Callable[[], None]) -> None:
@@ -173,6 +175,12 @@ class Kernel:
         self.close()
 
     # --- the round
+
+    def _take_thread(self) -> None:
+        """From now on this is the thread's kernel; the caller gives the thread back."""
+        if current_kernel() is not None:
+            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
+        _this_thread.kernel = self
 
     def _deliver(self, timeout: float) -> bool:
         """Wake whom I/O or a timer is due for, I/O first. True if any I/O came."""
