@@ -138,7 +138,7 @@ def load(loader: Loader, program: str, args: Sequence[str]) -> Any:
 def loading_frames(error: BaseException, program: str) -> Any:
     """The part of a traceback that starts in the program."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(("pyos.", "tokenize")):
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("pyos."):
         trace = trace.tb_next
     return trace if trace is not None and trace.tb_frame.f_globals.get("__file__") == program else None
 

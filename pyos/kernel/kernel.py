@@ -104,10 +104,8 @@ class Kernel:
 
     def run(self) -> ExitStatus | None:
         """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed."""
-        if current_kernel() is not None:
-            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
-        _this_thread.kernel = self
         runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
+        self._take_thread()
         try:
             while self.table.alive:
                 if runq:
@@ -128,10 +126,14 @@ class Kernel:
 
         As in `run`, what is due is delivered between two turns, and waited for if nothing is ready.
         """
-        while self.scheduler.in_turn() or self._next_turn():
-            if self.scheduler.step(self.stepwise):
-                return True
-        return False
+        self._take_thread()
+        try:
+            while self.scheduler.in_turn() or self._next_turn():
+                if self.scheduler.step(self.stepwise):
+                    return True
+            return False
+        finally:
+            _this_thread.kernel = None
 
     def post(self, action: Callable[[], None]) -> None:
         """Have the kernel call `action` between two steps, soon. For signal handlers and other threads."""
@@ -170,6 +172,12 @@ class Kernel:
         self.close()
 
     # --- the round
+
+    def _take_thread(self) -> None:
+        """From now on this is the thread's kernel; the caller gives the thread back."""
+        if current_kernel() is not None:
+            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
+        _this_thread.kernel = self
 
     def _deliver(self, timeout: float) -> bool:
         """Wake whom I/O or a timer is due for, I/O first. True if any I/O came."""

@@ -16,7 +16,7 @@ from operator import length_hint
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import BadTrap, KernelPanic
+from pyos.errors import BadTrap
 from pyos.kernel import trampoline
 from pyos.kernel.choice import RunQueue
 from pyos.kernel.tasks import Skip, Task, WaitObject
@@ -115,7 +115,10 @@ class Scheduler:
                 if yielded is None:
                     append(task)
                     continue
-                answer = handlers[type(yielded)](kernel, task, yielded)
+                try:
+                    answer = handlers[type(yielded)](kernel, task, yielded)
+                except StopIteration as stop:
+                    raise not_a_return(yielded, stop) from stop
                 if answer is blocked:
                     continue
             except StopIteration as stop:
@@ -134,7 +137,10 @@ class Scheduler:
                     if yielded is None:
                         append(task)
                         break
-                    answer = handlers[type(yielded)](kernel, task, yielded)
+                    try:
+                        answer = handlers[type(yielded)](kernel, task, yielded)
+                    except StopIteration as stop:
+                        raise not_a_return(yielded, stop) from stop
                     if answer is blocked:
                         break
                 except StopIteration as stop:
@@ -154,9 +160,9 @@ class Scheduler:
 
     def _fault(self, task: Task, error: BaseException, yielded: Any) -> bool:
         """A resume or a handler raised. True if the task goes on (with the error), False if it is over."""
-        if isinstance(error, KernelPanic):
+        if trampoline.is_panic(error):
             raise error
-        trace = error.__traceback__
+        trace = trampoline.traceback_of(error)
         if type(error) is KeyError and trace is not None and trace.tb_next is None:
             error = bad_trap(yielded)  # the loop's own look-up failed: nothing handles this type
         if trampoline.fail(task, error):
@@ -205,9 +211,11 @@ class Scheduler:
         def pause(kernel: Kernel, task: Task, trap: Any) -> Any:
             try:
                 answer = handler(kernel, task, trap)
-            except KernelPanic:
-                raise
             except BaseException as exc:
+                if trampoline.is_panic(exc):
+                    raise
+                if issubclass(type(exc), StopIteration):
+                    exc = not_a_return(trap, exc)
                 trampoline.fail(task, exc)
                 answer = None
             if answer is not BLOCKED:
@@ -228,6 +236,14 @@ class Stepwise(Dispatch):
 
     def __missing__(self, kind: type) -> Handler:
         return self.bad
+
+
+def not_a_return(yielded: Any, stop: BaseException) -> RuntimeError:
+    """What code of a trap's argument has raised must not look like the end of the task (compare PEP 479)."""
+    error = RuntimeError(f"an argument of {type(yielded).__name__} raised StopIteration")
+    trampoline.strip(stop)
+    error.__cause__ = stop
+    return error
 
 
 def raise_bad_trap(kernel: Kernel, task: Task, yielded: Any) -> Any:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
-from types import CoroutineType, FrameType, GeneratorType
+from types import CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import BadTrap, KernelPanic, TaskExit
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 CLOSING_LIMIT = 1000  # traps one frame may have answered while it is being closed; more is a spin
 OWN_FRAMES = ("pyos.kernel.", "pyos.observe.")  # modules whose frames no task sees
 
-# An exception and its class are the user's: a frozen dataclass refuses to have an attribute set, a metaclass may lie.
-set_traceback = BaseException.with_traceback
+# An exception's class is the user's, and its metaclass may lie
 class_name = type.__dict__["__name__"].__get__
 
 Resumable = Any  # a generator, a coroutine, or a stand-in
@@ -185,6 +184,14 @@ def fail(task: Task, error: BaseException) -> bool:
     return True
 
 
+def is_panic(error: BaseException) -> bool:
+    """True for a KernelPanic raised by the kernel itself. A task that raises one has failed like any other."""
+    if not issubclass(type(error), KernelPanic):
+        return False
+    raised_in = innermost_frame(error)
+    return raised_in is not None and in_kernel(raised_in.tb_frame)
+
+
 def is_finished(gen: Resumable) -> bool:
     """True for a generator or coroutine that has returned or let an exception out."""
     if type(gen) is GeneratorType:
@@ -194,10 +201,38 @@ def is_finished(gen: Resumable) -> bool:
 
 def strip(error: BaseException) -> None:
     """Cut the kernel's own frames, and its observers', off the front of a traceback."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(OWN_FRAMES):
+    trace = traceback_of(error)
+    while trace is not None and in_kernel(trace.tb_frame):
         trace = trace.tb_next
     set_traceback(error, trace)
+
+
+_SLOT: Any = vars(BaseException)["__traceback__"]
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """An exception's traceback, whatever its class makes of attributes."""
+    trace: TracebackType | None = _SLOT.__get__(error)
+    return trace
+
+
+def innermost_frame(error: BaseException) -> TracebackType | None:
+    """Where an exception was raised."""
+    trace = traceback_of(error)
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def set_traceback(error: BaseException, trace: TracebackType | None) -> None:
+    """Also where the exception's class refuses to have attributes set, as a frozen dataclass does."""
+    _SLOT.__set__(error, trace)
+
+
+def in_kernel(frame: FrameType) -> bool:
+    """True for a frame of the kernel's own code, or of its observers'."""
+    name = frame.f_globals.get("__name__")
+    return type(name) is str and name.startswith(OWN_FRAMES)
 
 
 # --- looking -----------------------------------------------------------------------------------------------------
@@ -297,7 +332,7 @@ def _close_frame(gen: Any, answer_now: Callable[[Any], Any]) -> str | None:
                 what = describe(yielded)
                 return f"its clean-up yielded {what}, which cannot be answered at once: the frame is abandoned"
         if not stack:
-            return None if error is None or isinstance(error, (GeneratorExit, TaskExit)) else _last_words(error)
+            return None if error is None or issubclass(type(error), (GeneratorExit, TaskExit)) else _last_words(error)
     _abandon(stack)
     return f"its clean-up yielded {CLOSING_LIMIT} times: the frame is abandoned"
 
@@ -313,17 +348,15 @@ def _answer_closing(
         return None, BadTrap(f"{yielded.__name__} has started already")
     try:
         return answer_now(yielded), None
-    except KernelPanic:
-        raise
     except BaseException as exc:  # TaskExit among them
+        if is_panic(exc):
+            raise
         strip(exc)
         return None, exc
 
 
 def _last_words(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
+    trace = innermost_frame(error)
     where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
     return f"its clean-up raised {describe(error)}{where}"
 

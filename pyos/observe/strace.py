@@ -95,5 +95,8 @@ def call(trap: Any) -> str:
 
 
 def failed(error: BaseException) -> str:
-    """An error as the result of a trap."""
-    return f"! {type(error).__name__}: {error}"
+    """An error as the result of a trap; its text is the user's, and may fail."""
+    try:
+        return f"! {type(error).__name__}: {error}"
+    except Exception:
+        return f"! {type(error).__name__}"

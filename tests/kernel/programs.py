@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
 
-from pyos import KILL, GetTid, KillTask, NewTask, Program, Signal, Sleep, WaitTask
+from pyos import KILL, GetTid, KillTask, NewTask, Program, Signal, Sleep, TaskKilled, WaitTask
 
 
 def yields(n: int = 1, value: Any = None) -> Program:
@@ -98,3 +99,10 @@ class Nameless(type):
 
     def __repr__(cls) -> str:
         raise ValueError("no repr")
+
+
+def stubborn() -> Program:
+    """Sleep for ever, whatever signal comes that can be caught."""
+    while True:
+        with contextlib.suppress(TaskKilled):
+            yield Sleep(math.inf)
