@@ -13,9 +13,9 @@ import importlib.util
 import inspect
 import os
 import tokenize
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from types import CoroutineType, GeneratorType, ModuleType
+from types import CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType, TracebackType
 from typing import Any
 
 import pyos
@@ -59,7 +59,8 @@ class Loader:
         module = ModuleType(os.path.splitext(os.path.basename(path))[0])
         module.__file__ = path
         with _guarded_imports(path):
-            exec(compile(tree, path, "exec"), module.__dict__)
+            exec(compile(tree, path, "exec", dont_inherit=True), module.__dict__)
+        check_holdings(module, path)
         main = getattr(module, "main", None)
         if main is None:
             raise ProgramError(f"{path} has no main: a program defines `def main(*argv)`", path=path)
@@ -73,7 +74,7 @@ class Loader:
         try:
             inspect.signature(main).bind(*argv)
         except TypeError as error:
-            raise ProgramError(f"{path} cannot be called so: {error}; usage: main{inspect.signature(main)}") from None
+            raise ProgramError(f"{path} cannot be called so: {error}; usage: {usage(main)}") from None
         target = main(*argv)
         if type(target) not in (GeneratorType, CoroutineType):
             raise ProgramError(f"main in {path} returned {type(target).__name__}, not a generator or coroutine")
@@ -84,6 +85,13 @@ def shorter(path: str) -> str:
     """A path as a person would write it from here."""
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
+
+
+def usage(main: Any) -> str:
+    """How a main is called, without its annotations."""
+    signature = inspect.signature(main)
+    parameters = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+    return f"main{signature.replace(parameters=parameters, return_annotation=signature.empty)}"
 
 
 def forbidden(name: str) -> bool:
@@ -98,6 +106,10 @@ def refuse(path: str, line: int | None = None) -> ProgramError:
 
 def check_imports(tree: ast.AST, path: str) -> None:
     """Raise ProgramError for an import of the kernel anywhere in the source, also one inside a function."""
+    aliases = {"pyos"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            aliases |= {alias.asname for alias in node.names if alias.name == "pyos" and alias.asname}
     for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -105,12 +117,20 @@ def check_imports(tree: ast.AST, path: str) -> None:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module or ""]
         elif isinstance(node, ast.Attribute) and node.attr == "kernel":
-            names = [FORBIDDEN] if isinstance(node.value, ast.Name) and node.value.id == "pyos" else []
+            names = [FORBIDDEN] if isinstance(node.value, ast.Name) and node.value.id in aliases else []
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             names = [str(node.args[0].value)] if function in ("__import__", "import_module") else []
         if any(forbidden(name) for name in names):
             raise refuse(path, getattr(node, "lineno", None))
+
+
+def check_holdings(module: ModuleType, path: str) -> None:
+    """Raise ProgramError if the program, once loaded, holds something of the kernel's, however it came by it."""
+    for value in list(vars(module).values()):
+        kind = value if isinstance(value, type | FunctionType) else type(value)
+        if forbidden(value.__name__ if isinstance(value, ModuleType) else str(kind.__module__)):
+            raise refuse(path)
 
 
 def forgotten_yields(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -120,6 +140,7 @@ def forgotten_yields(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module in ("pyos", "pyos.traps"):
             names |= {a.asname or a.name: a.name for a in node.names if a.name in TRAP_NAMES}
+            names |= {name: name for name in TRAP_NAMES if node.names[0].name == "*"}
         elif isinstance(node, ast.Import):
             modules |= {a.asname or a.name for a in node.names if a.name == "pyos"}
     for node in ast.walk(tree):
@@ -159,6 +180,30 @@ def _guarded_imports(path: str) -> Iterator[None]:
     importlib.import_module = checked_module
     try:
         yield
+    except BaseException as error:
+        forget((checked_import.__code__, checked_module.__code__), error)
+        raise
     finally:
         builtins.__import__ = real_import
         importlib.import_module = real_module
+
+
+def forget(codes: Container[CodeType], error: BaseException | None) -> None:
+    """Take the frames that run these codes out of an error's traceback, and out of those of the errors behind it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        trace = error.__traceback__
+        while trace is not None:
+            while trace.tb_next is not None and trace.tb_next.tb_frame.f_code in codes:
+                trace.tb_next = trace.tb_next.tb_next
+            trace = trace.tb_next
+        error = error.__cause__ or error.__context__
+
+
+def trace_in(path: str, error: BaseException) -> TracebackType | None:
+    """The part of a traceback that starts in the program; None if the error was not raised by it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != path:
+        trace = trace.tb_next
+    return trace

@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import TaskExit
+from pyos.kernel import trampoline
+from pyos.kernel.loader import trace_in
 from pyos.kernel.syscalls.binding import a_tid, handles
 from pyos.kernel.tasks import Task
 from pyos.signals import Signal
@@ -26,14 +28,19 @@ def new_task(kernel: Kernel, task: Task, trap: NewTask) -> int:
 
 
 @handles(Exec)
-def exec_program(kernel: Kernel, task: Task, trap: Exec) -> int:
+def exec_program(kernel: Kernel, task: Task, trap: Exec) -> Any:
     if not isinstance(trap.path, str | os.PathLike):
         raise TypeError(f"the path of a program is a string, not {type(trap.path).__name__}")
     path = kernel.loader.find(os.fspath(trap.path))
     try:
         target = kernel.loader.load(path, trap.argv)
-    except StopIteration as stop:  # a handler that raises it would end the caller
-        raise RuntimeError(f"{path} raised StopIteration while loading") from stop
+    except (StopIteration, SystemExit) as stop:  # a handler that raises it would end the caller
+        raise RuntimeError(f"{path} raised {type(stop).__name__} while loading") from stop
+    except Exception as error:
+        trace = trace_in(path, error)
+        if trace is None:
+            raise
+        return trampoline.throw_later(task, error.with_traceback(trace))  # raised here, the program's lines would go
     name = trap.name or os.path.splitext(os.path.basename(path))[0]
     return kernel.spawn(target, name=name, detached=trap.detached, parent=task, program=path).tid
 
