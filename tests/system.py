@@ -94,10 +94,12 @@ class Running:
 
 
 @contextlib.contextmanager
-def booted(*args: Any, env: dict[str, str] | None = None, **options: Any) -> Iterator[Running]:
-    """`python -m pyos boot ARGS...`, running; it is killed at the end unless it has ended."""
+def booted(*args: Any, limits: str = "", env: dict[str, str] | None = None, **options: Any) -> Iterator[Running]:
+    """`python -m pyos boot ARGS...`, running, under `ulimit LIMITS`; it is killed at the end unless it has ended."""
     pipe = subprocess.PIPE
     command = [*PYOS, "boot", *map(str, args)]
+    if limits:
+        command = ["sh", "-c", f'ulimit {limits} && exec "$0" "$@"', *command]
     with tempfile.TemporaryFile("w+") as errors:
         given = _options(env, stdin=pipe, stdout=pipe, stderr=errors, **options)
         with hearing_sigint():
