@@ -40,7 +40,8 @@ def signals_shut_down(kernel: Kernel) -> Iterator[Caught]:
             caught.signal = signal.Signals(number)
         kernel.post(lambda: kernel.shut_down(signal.Signals(number).name))
 
-    before = {number: signal.signal(number, on_signal) for number in SHUTDOWN_SIGNALS}
+    ours = [number for number in SHUTDOWN_SIGNALS if signal.getsignal(number) is not None]  # None: set in C, for good
+    before = {number: signal.signal(number, on_signal) for number in ours}
     try:
         yield caught
     finally:
