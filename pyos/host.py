@@ -46,7 +46,8 @@ def signals_shut_down(kernel: Kernel) -> Iterator[Caught]:
 
     wake_up = kernel.readiness.wake_up.writer.fileno()
     before_wake_up = signal.set_wakeup_fd(wake_up, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, on_signal) for number in SHUTDOWN_SIGNALS}
+    ours = [number for number in SHUTDOWN_SIGNALS if signal.getsignal(number) is not None]  # None: set in C, for good
+    before = {number: signal.signal(number, on_signal) for number in ours}
     try:
         yield caught
     finally:

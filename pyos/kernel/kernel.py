@@ -9,6 +9,7 @@ a grace period; the kernel runs on until the last task is gone.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import sys
@@ -38,8 +39,9 @@ _this_thread = threading.local()  # .kernel: the kernel that runs in this thread
 
 
 def log_to_stderr(line: str) -> None:
-    """The default log: one line (or a traceback) on standard error."""
-    print(f"pyos: {line}", file=sys.stderr, flush=True)
+    """The default log: one line (or a traceback) on standard error. Nobody is told when that cannot be written."""
+    with contextlib.suppress(OSError):
+        print(f"pyos: {line}", file=sys.stderr, flush=True)
 
 
 class Kernel:

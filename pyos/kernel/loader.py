@@ -14,8 +14,8 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from types import CoroutineType, GeneratorType, ModuleType
+from collections.abc import Callable, Container, Iterator, Sequence
+from types import CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType, TracebackType
 from typing import Any
 
 from pyos import traps
@@ -58,6 +58,7 @@ class Loader:
         module.__file__ = path
         with Guard(path, module):
             exec(compile(tree, path, "exec", dont_inherit=True), module.__dict__)
+        check_holdings(module, path)
         main = getattr(module, "main", None)
         if main is None:
             raise ProgramError(f"{path} has no main: a program defines `def main(*argv)`", path=path)
@@ -71,7 +72,7 @@ class Loader:
         try:
             inspect.signature(main).bind(*argv)
         except TypeError as error:
-            raise ProgramError(f"{path} cannot be called so: {error}; usage: main{inspect.signature(main)}") from None
+            raise ProgramError(f"{path} cannot be called so: {error}; usage: {usage(main)}") from None
         target = main(*argv)
         if type(target) not in (GeneratorType, CoroutineType):
             raise ProgramError(f"main in {path} returned {type(target).__name__}, not a generator or coroutine")
@@ -82,6 +83,13 @@ def shorter(path: str) -> str:
     """A path as a person would write it from here."""
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
+
+
+def usage(main: Any) -> str:
+    """How a main is called, without its annotations."""
+    signature = inspect.signature(main)
+    parameters = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+    return f"main{signature.replace(parameters=parameters, return_annotation=signature.empty)}"
 
 
 def parse(source: bytes, path: str) -> ast.Module:
@@ -118,6 +126,14 @@ def check_imports(tree: ast.AST, path: str) -> None:
     for node in ast.walk(tree):
         if any(map(forbidden, imported(node, packages))):
             raise refuse(path, getattr(node, "lineno", None))
+
+
+def check_holdings(module: ModuleType, path: str) -> None:
+    """Raise ProgramError if the program, once loaded, holds something of the kernel's, however it came by it."""
+    for value in list(vars(module).values()):
+        kind = value if isinstance(value, type | FunctionType) else type(value)
+        if forbidden(value.__name__ if isinstance(value, ModuleType) else str(kind.__module__)):
+            raise refuse(path)
 
 
 def names_of_pyos(tree: ast.AST) -> set[str]:
@@ -169,7 +185,8 @@ class Guard:
         builtins.__import__ = self.checked_import
         importlib.import_module = self.checked_module
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        forget((Guard.checked_import.__code__, Guard.checked_module.__code__), error)
         self.thread = None  # another thread's guard may have been put around this one, and keep it
         if builtins.__import__ == self.checked_import:
             builtins.__import__ = self.real_import
@@ -223,3 +240,27 @@ def forgotten_yields(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for call in sorted(calls, key=lambda call: call.lineno):
         if (written := ast.unparse(call.func)) in traps_by_name:
             yield call.lineno, written
+
+
+# --- what is shown of an error while loading
+
+
+def forget(codes: Container[CodeType], error: BaseException | None) -> None:
+    """Take the frames that run these codes out of an error's traceback, and out of those of the errors behind it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        trace = error.__traceback__
+        while trace is not None:
+            while trace.tb_next is not None and trace.tb_next.tb_frame.f_code in codes:
+                trace.tb_next = trace.tb_next.tb_next
+            trace = trace.tb_next
+        error = error.__cause__ or error.__context__
+
+
+def trace_in(path: str, error: BaseException) -> TracebackType | None:
+    """The part of a traceback that starts in the program; None if the error was not raised by it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != path:
+        trace = trace.tb_next
+    return trace

@@ -58,7 +58,7 @@ class Socket:
 
     def sendall(self, data: bytes) -> Subroutine:
         """Send all of `data`, waiting while the peer is slow. Tries first: a socket is nearly always writable."""
-        view = memoryview(data)
+        view = memoryview(data).cast("B")
         while view:
             try:
                 view = view[self.raw.send(view) :]
@@ -84,16 +84,21 @@ class Socket:
                 raise
 
     def close(self) -> Subroutine:
-        """Close the socket; twice is harmless."""
+        """Close the socket, also if nobody yields this; twice is harmless."""
         self.raw.close()
-        return
-        yield
+        return nothing()
 
     def __enter__(self) -> Socket:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.raw.close()
+
+
+def nothing() -> Subroutine:
+    """A subroutine that has nothing to wait for."""
+    return
+    yield
 
 
 def listen(host: str = "127.0.0.1", port: int = 0, *, backlog: int = 1024) -> Socket:

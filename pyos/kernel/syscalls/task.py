@@ -26,7 +26,7 @@ def new_task(kernel: Kernel, task: Task, trap: NewTask) -> int:
 
 
 @handles(Exec)
-def exec_program(kernel: Kernel, task: Task, trap: Exec) -> int:
+def exec_program(kernel: Kernel, task: Task, trap: Exec) -> Any:
     if not isinstance(trap.path, str | os.PathLike):
         raise TypeError(f"the path of a program is a string, not {type(trap.path).__name__}")
     path = kernel.loader.find(os.fspath(trap.path))
