@@ -198,7 +198,8 @@ class Kernel:
             self._standstill()
         else:
             self.clock.wait(self._deliver, self.timers.next_deadline())
-            self._deliver(0.0)
+            if self.timers.heap:  # a virtual clock has jumped; polling again would see what was just delivered, unread
+                self._ring()
 
     def _take_posted(self) -> None:
         while self.posted:
