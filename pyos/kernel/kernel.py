@@ -205,7 +205,8 @@ class Kernel:
             self._standstill()
         else:
             self.clock.wait(self._deliver, self.timers.next_deadline())
-            self._deliver(0.0)
+            if self.timers.heap:  # a virtual clock has jumped; polling again would see what was just delivered, unread
+                self._ring()
 
     def _next_turn(self) -> bool:
         """Step by step: what `run` does between two turns. False if there is no next one."""
