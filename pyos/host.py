@@ -21,33 +21,50 @@ if TYPE_CHECKING:
     from pyos.limits import Limits
 
 
+HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class Caught:
-    """Whether SIGTERM has come, which ends the system."""
+    """Which signal has come: SIGTERM, which ends the system; or SIGINT, which is for init to make something of."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
+    @property
+    def terminated(self) -> bool:
+        """True if SIGTERM has come."""
+        return self.signal is signal.SIGTERM
+
 
 @contextmanager
 def signals_handled(kernel: Kernel) -> Iterator[Caught]:
-    """While inside, SIGINT and SIGTERM are the kernel's. Does nothing outside the main thread."""
+    """While inside, SIGINT and SIGTERM are the kernel's. Does nothing outside the main thread.
+
+    Any signal rings the kernel's wake-up descriptor, also one that comes when the kernel is just about to wait, or to
+    another thread: Python's handlers run in the main thread, and it has to be up for that.
+    """
     caught = Caught()
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
 
     def on_interrupt(number: int, frame: Any) -> None:
+        caught.signal = caught.signal or signal.SIGINT
         kernel.post(kernel.interrupt)
 
     def on_terminate(number: int, frame: Any) -> None:
         caught.signal = signal.SIGTERM
         kernel.post(lambda: kernel.shut_down("SIGTERM"))
 
-    handlers = {signal.SIGINT: on_interrupt, signal.SIGTERM: on_terminate}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    wake_up = kernel.readiness.wake_up.writer.fileno()
+    before_wake_up = signal.set_wakeup_fd(wake_up, warn_on_full_buffer=False)
+    handlers = dict(zip(HANDLED_SIGNALS, (on_interrupt, on_terminate)))
+    ours = [number for number in handlers if signal.getsignal(number) is not None]  # None: set in C, for good
+    before = {number: signal.signal(number, handlers[number]) for number in ours}
     try:
         yield caught
     finally:
+        signal.set_wakeup_fd(before_wake_up)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -78,12 +95,16 @@ def run(
         with signals_handled(kernel) as caught:
             status = kernel.run()
     assert status is not None
-    if caught.signal is not None:
-        raise SystemExit(128 + caught.signal)
-    if status.error is not None:
-        raise status.error
-    if status.signal is INT:
-        raise KeyboardInterrupt
-    if status.signal is not None:
-        raise TaskKilled(status.signal, 0, "init was killed")
-    return status.value
+    try:
+        if caught.terminated:
+            raise SystemExit(128 + signal.SIGTERM)
+        if status.error is not None:
+            raise status.error
+        if status.signal is INT and caught.signal is signal.SIGINT:
+            raise KeyboardInterrupt
+        if status.signal is not None:
+            raise TaskKilled(status.signal, 0, "init was killed")
+        return status.value
+    finally:
+        # an error's traceback shows this frame: if the frame, or its kernel, kept the error, a cycle would keep both
+        kernel.init_status = status = None

@@ -28,15 +28,6 @@ if TYPE_CHECKING:
 CLOSE_AFTER = 1.0  # seconds from a missed deadline to the closing of a target that still runs
 
 
-def a_duration(seconds: Any) -> float:
-    """Check a trap's number of seconds: TypeError or ValueError unless it is a number that is not negative."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"seconds are a number, not {type(seconds).__name__}")
-    if not seconds >= 0:
-        raise ValueError(f"a time cannot be {seconds} seconds long")
-    return float(seconds)
-
-
 class Deadline:
     """One Timeout in force: stands in for the caller (`gen`); `outer` is the Timeout around it, if there is one."""
 
@@ -85,9 +76,15 @@ class Timeouts:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
 
-    def start(self, task: Task, trap: Timeout[Any], seconds: float) -> Any:
-        """Call the target of a Timeout, a subroutine or a trap, under a deadline."""
+    def start(self, task: Task, trap: Timeout[Any]) -> Any:
+        """Call the target of a Timeout, a subroutine or a trap, under a deadline. Raises TypeError, ValueError."""
         target = trap.target
+        seconds = trap.seconds
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"seconds are a number, not {type(seconds).__name__}")
+        seconds = float(seconds)
+        if not seconds >= 0:
+            raise ValueError(f"a time cannot be {seconds} seconds long")
         if type(target) in (GeneratorType, CoroutineType):
             return self._call(task, trap, seconds)
         if type(target) is Timeout:
@@ -125,7 +122,7 @@ class Timeouts:
         calls = type(innermost) in (GeneratorType, CoroutineType)
         deadline = task.gen = Deadline(self, task, trap, len(task.callers or ()) + 1 if calls else None)
         try:
-            answer = self.start(task, inner, a_duration(inner.seconds))
+            answer = self.start(task, inner)
         except BaseException:
             deadline.leave()
             raise

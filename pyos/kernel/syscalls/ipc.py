@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def behind(kernel: Kernel, handle: Any, *kinds: type[Handle]) -> Any:
     """The kernel's object behind a handle of one of these kinds; TypeError for anything else."""
-    if type(handle) not in kinds and not isinstance(handle, kinds):
+    if type(handle) not in kinds and not issubclass(type(handle), kinds):
         names = " or a ".join(kind.__name__ for kind in kinds)
         raise TypeError(f"expected a {names}, not {type(handle).__name__}")
     found = handle.kernel_object
