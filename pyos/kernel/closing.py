@@ -14,6 +14,7 @@ from typing import Any
 
 from pyos.errors import BadTrap, KernelPanic, TaskExit
 from pyos.kernel.trampoline import BLOCKED, delegate, describe, has_started, is_finished, strip
+from pyos.traps import Timeout
 
 CLOSING_LIMIT = 1000  # traps one frame may have answered while it is being closed; more is a spin
 
@@ -69,6 +70,8 @@ def _close_frame(gen: Any, answer_now: AnswerNow) -> str | None:
 
 def _answer_closing(yielded: Any, stack: list[Any], answer_now: AnswerNow) -> tuple[Any, BaseException | None]:
     """Deal with what clean-up code yielded: push a subroutine, or have a trap answered."""
+    while type(yielded) is Timeout:  # nothing takes any time here
+        yielded = yielded.target
     if type(yielded) in (GeneratorType, CoroutineType):
         if not has_started(yielded):
             stack.append(yielded)

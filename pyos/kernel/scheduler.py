@@ -60,7 +60,7 @@ class Scheduler:
     def block(self, task: Task, wait: WaitObject) -> Any:
         """The running task waits on `wait`, which has entered it. An error that was held back is raised now instead."""
         task.wait = wait
-        if task.pending is not None:
+        if task.pending is not None and task not in self.kernel.signals.closing:
             self.interrupt(task, task.pending.take())
         return BLOCKED
 
@@ -84,8 +84,10 @@ class Scheduler:
 
     def requeue(self, task: Task) -> Any:
         """The running task lets the others run: what a bare yield does in the loop."""
+        if task in self.kernel.signals.closing:
+            return BLOCKED
         if task.pending is not None:
-            trampoline.raise_pending(task)
+            trampoline.throw_later(task, task.pending.take())
         self.runq.append(task)
         return BLOCKED
 

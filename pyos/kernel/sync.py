@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from pyos import handles
 from pyos.errors import ChannelClosed
+from pyos.kernel import trampoline
 from pyos.kernel.tasks import Task, WaitObject
 from pyos.kernel.trampoline import BLOCKED
-from pyos.signals import KILL
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
@@ -82,13 +83,14 @@ class LockObject(SyncObject):
             raise ValueError(f"{self.label} is not reentrant: task {task.tid} ({task.name}) holds it already")
         self.queue[task] = None
         self.scheduler.block(task, self)
-        self.home.kernel.waits.check_cycle(task)
+        if owner.wait is not None:
+            self.home.kernel.waits.check_cycle(task)
         return BLOCKED
 
     def release(self, task: Task) -> None:
         """Hand the lock to the next. Raises PermissionError if the task does not hold it."""
         if self.owner is not task:
-            if task.dying is not None and task.dying.signal is KILL:
+            if task in self.home.kernel.signals.closing:
                 return  # a condition's waiter, whose clean-up believes that it has the lock again
             who = "nobody does" if self.owner is None else f"task {self.owner.tid} ({self.owner.name}) does"
             raise PermissionError(f"task {task.tid} ({task.name}) does not hold {self.label}: {who}")
@@ -112,10 +114,12 @@ class LockObject(SyncObject):
             back: Reacquire | None = task.ticket
             if back is None:
                 self.scheduler.grant(task, None, self)
-            elif back.error is None:
+            elif not back.errors:
                 self.scheduler.grant(task, None, back)
             else:
-                self.scheduler.wake_error(task, back.error)
+                self.scheduler.wake_error(task, back.errors[0])
+                for error in back.errors[1:]:
+                    trampoline.hold_back(task, error)
 
     def take_back(self, task: Task, answer: Any) -> None:
         if task.owned is not None and self in task.owned:
@@ -141,7 +145,7 @@ class LockObject(SyncObject):
             return False
         if back.notified:
             back.condition.pass_on()  # the notification would be lost with it
-        task.ticket = back._replace(notified=False, error=back.error or error)
+        task.ticket = back._replace(notified=False, errors=(*back.errors, error))
         return True
 
     def describe(self, task: Task) -> str:
@@ -156,7 +160,7 @@ class Reacquire(NamedTuple):
 
     condition: ConditionObject
     notified: bool
-    error: BaseException | None = None
+    errors: tuple[BaseException, ...] = ()
 
     def take_back(self, task: Task, answer: Any) -> None:
         """It was notified, had the lock, and was killed before it knew."""
@@ -200,10 +204,12 @@ class ConditionObject(SyncObject):
         lock.queue[task] = None
         if lock.owner is None:
             lock._next()
+        elif lock.owner.wait is not None:
+            lock.home.kernel.waits.check_cycle(task)
 
     def interrupt(self, task: Task, error: BaseException) -> bool:
         del self.queue[task]
-        self._back(task, Reacquire(self, notified=False, error=error))
+        self._back(task, Reacquire(self, notified=False, errors=(error,)))
         return True
 
 
@@ -364,12 +370,22 @@ class Mailbox(ChannelObject):
             owner.owned = {}
         owner.owned[self] = None
 
+    def put(self, task: Task, item: Any) -> Any:
+        """As any channel's; who waits for room waits for the owner."""
+        answer = super().put(task, item)
+        if answer is BLOCKED and self.owner.wait is not None:
+            self.home.kernel.waits.check_cycle(task)
+        return answer
+
     def refuse(self, task: Task) -> None:
         """The owner died: Send answers False."""
         self.scheduler.grant(task, False)
 
     def owner_died(self, task: Task) -> None:
         self.close()
+
+    def holder(self, task: Task) -> Task | None:
+        return self.owner if task.ticket is not None else None
 
     def describe(self, task: Task) -> str:
         if task is self.owner and task.ticket is None:
@@ -383,6 +399,7 @@ class Sync:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.count = 0
+        self.objects: WeakKeyDictionary[Any, SyncObject] = WeakKeyDictionary()  # by handle
 
     def number(self) -> int:
         """A number for an object without a name."""
@@ -391,10 +408,11 @@ class Sync:
 
     def object_of(self, handle: Any) -> Any:
         """The object behind a handle, made if this kernel has not seen the handle before."""
-        found = handle.kernel_object
-        if found is None or found.home is not self:
+        found: Any = self.objects.get(handle)  # another kernel may use the handle as well
+        if found is None:
             make = next(MAKERS[kind] for kind in type(handle).__mro__ if kind in MAKERS)
-            found = handle.kernel_object = make(self, handle)
+            found = self.objects[handle] = make(self, handle)
+        handle.kernel_object = found
         return found
 
     def mailbox_of(self, task: Task) -> Mailbox:

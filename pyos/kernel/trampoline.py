@@ -122,8 +122,7 @@ class Pending:
     def _resume(self, answer: Any, error: BaseException | None) -> Any:
         task = self.task
         while True:
-            gen = self.gen
-            task.gen = gen
+            gen = task.gen = self.gen
             try:
                 yielded = gen.send(answer) if error is None else gen.throw(error)
             except StopIteration as stop:
@@ -132,22 +131,39 @@ class Pending:
                 answer, error = stop.value, None
                 self.gen = task.callers.pop()
                 continue
+            except BaseException as exc:
+                if not task.callers:
+                    raise
+                strip(exc)
+                answer, error = None, exc
+                self.gen = task.callers.pop()
+                continue
             self.gen = task.gen  # what stood in for the generator has stepped aside
             if task.pending is not self:
-                return yielded  # the last error was taken back: its deadline has passed into the past
+                return yielded  # that was the last error, or it was taken back: its deadline has become meaningless
+            if task.wait is not None:  # a gate has parked the task
+                task.gen = self
+                return yielded
             self.patience -= 1
             if yielded is None or self.patience <= 0:
-                return task.gen.throw(self.take())
-            if type(yielded) in (GeneratorType, CoroutineType):
-                answer, error = None, None
-                try:
-                    (call_generator if type(yielded) is GeneratorType else call_coroutine)(None, task, yielded)
-                except BadTrap as bad:
-                    error = bad.with_traceback(None)
-                self.gen = task.gen
-                continue
-            task.gen = self
-            return yielded
+                if type(yielded) is CoroutineType and not has_started(yielded):
+                    yielded.close()  # it would complain that it was never awaited
+                answer, error = None, self.take()
+            elif type(yielded) in (GeneratorType, CoroutineType):
+                answer, error = None, self._call(yielded)
+            else:
+                task.gen = self
+                return yielded
+
+    def _call(self, sub: Any) -> BaseException | None:
+        """Call a subroutine behind this stand-in; an error if it cannot be called."""
+        task = self.task
+        try:
+            (call_generator if type(sub) is GeneratorType else call_coroutine)(None, task, sub)
+        except BadTrap as bad:
+            return bad.with_traceback(None)
+        self.gen = task.gen
+        return None
 
     def take(self) -> BaseException:
         """Take the first error, which the caller raises at the task's current yield; the others stay held back."""
@@ -181,12 +197,6 @@ def hold_back(task: Task, error: BaseException) -> None:
         throw_later(task, error)
 
 
-def raise_pending(task: Task) -> None:
-    """The running task would wait: have its next resume raise the first error that was held back."""
-    assert task.pending is not None
-    throw_later(task, task.pending.take())
-
-
 def fail(task: Task, error: BaseException) -> bool:
     """The task's slice raised: pass the error to whoever can catch it. False if there is nobody, and the task is over.
 
@@ -199,9 +209,6 @@ def fail(task: Task, error: BaseException) -> bool:
         if not task.callers:
             return False
         gen = task.callers.pop()
-        if task.pending is not None:
-            task.pending.gen = gen
-            gen = task.pending
     else:
         error.__traceback__ = None  # raised by a handler: the kernel's frames are of no use to userland
     task.gen = Thrower(task, gen, error)

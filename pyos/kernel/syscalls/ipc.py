@@ -20,6 +20,7 @@ from pyos.traps import (
     Send,
     SetEvent,
     Store,
+    Timeout,
     WaitCondition,
     WaitEvent,
 )
@@ -118,6 +119,8 @@ def receive(kernel: Kernel, task: Task, trap: Receive) -> Any:
 
 def grantor_of(kernel: Kernel, task: Task, trap: Any) -> Grantor | None:
     """Who wants the answer of this trap back if it cannot be delivered."""
+    while type(trap) is Timeout:
+        trap = trap.target
     kind = type(trap)
     if kind is Get:
         return behind(kernel, trap.channel, Channel)  # type: ignore[no-any-return]
