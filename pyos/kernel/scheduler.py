@@ -188,15 +188,18 @@ class Scheduler:
         """Go around one handler: its answer is held for the next step."""
 
         def pause(kernel: Kernel, task: Task, trap: Any) -> Any:
+            grantor = None
             try:
                 answer = handler(kernel, task, trap)
+                if answer is not BLOCKED:
+                    grantor = kernel.grantor_of(task, trap)
             except KernelPanic:
                 raise
             except BaseException as exc:
                 trampoline.fail(task, exc)
                 answer = None
             if answer is not BLOCKED:
-                task.hold(answer, kernel.grantor_of(task, trap))
+                task.hold(answer, grantor)
                 self.goes_on = length_hint(self.slice) > 0
                 (self.runq.go_on if self.goes_on else self.runq.append)(task)
             return BLOCKED
