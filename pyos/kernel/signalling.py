@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from pyos.errors import TaskKilled
 from pyos.kernel import closing, trampoline
 from pyos.kernel.clock import Alarm
-from pyos.kernel.sync import Reacquire
 from pyos.kernel.tasks import Skip, Task, WaitObject
 from pyos.kernel.trampoline import BLOCKED, Thrower
 from pyos.signals import CONT, KILL, STOP, TERM, Signal
@@ -247,8 +246,8 @@ def is_waiting(task: Task) -> bool:
 def undelivered(task: Task) -> list[BaseException]:
     """The errors on their way to a task."""
     found = list(task.pending.errors) if task.pending is not None else []
-    if type(task.ticket) is Reacquire:
-        found += task.ticket.errors
+    if task.wait is not None:
+        found += task.wait.undelivered(task)
     gen = task.gen
     while type(gen) not in (GeneratorType, CoroutineType):
         if type(gen) is Thrower and gen.error is not None:
