@@ -320,6 +320,10 @@ class ChannelObject(SyncObject):
             self.items.append(item)
             return self.accepted
         self.putters[task] = item
+        return self.wait_for_room(task)
+
+    def wait_for_room(self, task: Task) -> Any:
+        """The running task, which is among the putters, waits."""
         return self.scheduler.block(task, self)
 
     def get(self, task: Task) -> Any:
@@ -395,6 +399,12 @@ class Mailbox(ChannelObject):
         if owner.owned is None:
             owner.owned = {}
         owner.owned[self] = None
+
+    def wait_for_room(self, task: Task) -> Any:
+        self.scheduler.block(task, self)
+        if self.owner.wait is not None:
+            self.home.kernel.waits.check_cycle(task)
+        return BLOCKED
 
     def refuse(self, task: Task) -> None:
         """The owner died: Send answers False."""
