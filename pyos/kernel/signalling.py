@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import TaskKilled
@@ -40,7 +39,7 @@ class Parked(WaitObject):
         return "CONT (it is stopped)"
 
     def holds(self, task: Task) -> bool:
-        return task.stopped is not None
+        return True  # there is no list of them
 
 
 PARKED = Parked()
@@ -248,9 +247,5 @@ def undelivered(task: Task) -> list[BaseException]:
     found = list(task.pending.errors) if task.pending is not None else []
     if task.wait is not None:
         found += task.wait.undelivered(task)
-    gen = task.gen
-    while type(gen) not in (GeneratorType, CoroutineType):
-        if type(gen) is Thrower and gen.error is not None:
-            found.append(gen.error)
-        gen = task.held if gen is task else gen.gen
+    found += [gen.error for gen in trampoline.stand_ins(task) if type(gen) is Thrower and gen.error is not None]
     return found

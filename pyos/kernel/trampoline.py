@@ -245,6 +245,14 @@ def behind(gen: Resumable, task: Task) -> Resumable:
     return gen
 
 
+def stand_ins(task: Task, caller: Resumable = None) -> Iterator[Any]:
+    """What is in front of the task's innermost generator (or of a caller), in the order in which it steps aside."""
+    gen = task.gen if caller is None else caller
+    while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
+        yield gen
+        gen = task.held if gen is task else gen.gen
+
+
 def delegate(gen: Any) -> Any:
     """What a generator or coroutine delegates to by `yield from` or `await`, if that is one itself, else None."""
     if type(gen) is GeneratorType:
