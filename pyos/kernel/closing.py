@@ -23,6 +23,7 @@ from pyos.kernel.trampoline import (
     is_panic,
     strip,
 )
+from pyos.traps import Timeout
 
 CLOSING_LIMIT = 1000  # traps one frame may have answered while it is being closed; more is a spin
 
@@ -78,6 +79,8 @@ def _close_frame(gen: Any, answer_now: AnswerNow) -> str | None:
 
 def _answer_closing(yielded: Any, stack: list[Any], answer_now: AnswerNow) -> tuple[Any, BaseException | None]:
     """Deal with what clean-up code yielded: push a subroutine, or have a trap answered."""
+    while type(yielded) is Timeout:  # nothing takes any time here
+        yielded = yielded.target
     if type(yielded) in (GeneratorType, CoroutineType):
         if not has_started(yielded):
             stack.append(yielded)

@@ -11,6 +11,7 @@ Rules kept here:
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,8 @@ class Lifecycle:
         """The task's outermost frame returned or raised: record it and tell who waits."""
         signal = None
         sender = 0
+        if task.pending is not None:
+            self.report_lost(task.pending.errors)
         if error is not None:
             raised: Any = error
             kind = type(error)  # isinstance would ask the object, which is the user's
@@ -192,6 +195,12 @@ class Lifecycle:
         failure.__cause__ = status.error
         kernel.signals.deliver(mother, failure)
         return True
+
+    def report_lost(self, errors: Iterable[BaseException]) -> None:
+        """A task has ended without having seen these: the failures of linked children among them are logged."""
+        for error in errors:
+            if isinstance(error, LinkedTaskFailed) and error.status.error is not None:
+                self._report(error.status)
 
     def _report(self, status: ExitStatus) -> None:
         if status.tid == 1 and self.kernel.host_takes_error:

@@ -55,14 +55,13 @@ class Scheduler:
     def grant(self, task: Task, answer: Any, grantor: Grantor | None = None) -> None:
         """As `wake`, with an answer that counts also when it is None; undelivered, `grantor` has it back."""
         task.wait = None
-        task.ticket = None
         task.hold(answer, grantor)
         self.runq.append(task)
 
     def block(self, task: Task, wait: WaitObject) -> Any:
         """The running task waits on `wait`, which has entered it. An error that was held back is raised now instead."""
         task.wait = wait
-        if task.pending is not None:
+        if task.pending is not None and task not in self.kernel.signals.closing:
             self.interrupt(task, task.pending.take())
         return BLOCKED
 
@@ -86,8 +85,10 @@ class Scheduler:
 
     def requeue(self, task: Task) -> Any:
         """The running task lets the others run: what a bare yield does in the loop."""
+        if task in self.kernel.signals.closing:
+            return BLOCKED
         if task.pending is not None:
-            trampoline.raise_pending(task)
+            trampoline.throw_later(task, task.pending.take())
         self.runq.append(task)
         return BLOCKED
 
@@ -207,8 +208,11 @@ class Scheduler:
         """Go around one handler: its answer is held for the next step."""
 
         def pause(kernel: Kernel, task: Task, trap: Any) -> Any:
+            grantor = None
             try:
                 answer = handler(kernel, task, trap)
+                if answer is not BLOCKED:
+                    grantor = kernel.grantor_of(task, trap)
             except BaseException as exc:
                 if trampoline.is_panic(exc):
                     raise
@@ -217,7 +221,7 @@ class Scheduler:
                 trampoline.fail(task, exc)
                 answer = None
             if answer is not BLOCKED:
-                task.hold(answer, kernel.grantor_of(task, trap))
+                task.hold(answer, grantor)
                 self.goes_on = length_hint(self.slice) > 0
                 (self.runq.go_on if self.goes_on else self.runq.append)(task)
             return BLOCKED

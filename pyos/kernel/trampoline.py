@@ -126,8 +126,7 @@ class Pending:
     def _resume(self, answer: Any, error: BaseException | None) -> Any:
         task = self.task
         while True:
-            gen = self.gen
-            task.gen = gen
+            gen = task.gen = self.gen
             try:
                 yielded = gen.send(answer) if error is None else gen.throw(error)
             except StopIteration as stop:
@@ -145,20 +144,30 @@ class Pending:
                 continue
             self.gen = task.gen  # what stood in for the generator has stepped aside
             if task.pending is not self:
-                return yielded  # the last error was taken back: its deadline has passed into the past
+                return yielded  # that was the last error, or it was taken back: its deadline has become meaningless
+            if task.wait is not None:  # a gate has parked the task
+                task.gen = self
+                return yielded
             self.patience -= 1
             if yielded is None or self.patience <= 0:
-                return task.gen.throw(self.take())
-            if type(yielded) in (GeneratorType, CoroutineType):
-                answer, error = None, None
-                try:
-                    (call_generator if type(yielded) is GeneratorType else call_coroutine)(None, task, yielded)
-                except BadTrap as bad:
-                    error = bad.with_traceback(None)
-                self.gen = task.gen
-                continue
-            task.gen = self
-            return yielded
+                if type(yielded) is CoroutineType and not has_started(yielded):
+                    yielded.close()  # it would complain that it was never awaited
+                answer, error = None, self.take()
+            elif type(yielded) in (GeneratorType, CoroutineType):
+                answer, error = None, self._call(yielded)
+            else:
+                task.gen = self
+                return yielded
+
+    def _call(self, sub: Any) -> BaseException | None:
+        """Call a subroutine behind this stand-in; an error if it cannot be called."""
+        task = self.task
+        try:
+            (call_generator if type(sub) is GeneratorType else call_coroutine)(None, task, sub)
+        except BadTrap as bad:
+            return bad.with_traceback(None)
+        self.gen = task.gen
+        return None
 
     def take(self) -> BaseException:
         """Take the first error, which the caller raises at the task's current yield; the others stay held back."""
@@ -190,12 +199,6 @@ def hold_back(task: Task, error: BaseException) -> None:
         task.pending = task.gen = Pending(task, error)
     else:
         throw_later(task, error)
-
-
-def raise_pending(task: Task) -> None:
-    """The running task would wait: have its next resume raise the first error that was held back."""
-    assert task.pending is not None
-    throw_later(task, task.pending.take())
 
 
 def fail(task: Task, error: BaseException) -> bool:
@@ -278,6 +281,14 @@ def behind(gen: Resumable, task: Task) -> Resumable:
     while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
         gen = task.held if gen is task else gen.gen
     return gen
+
+
+def stand_ins(task: Task, caller: Resumable = None) -> Iterator[Any]:
+    """What is in front of the task's innermost generator (or of a caller), in the order in which it steps aside."""
+    gen = task.gen if caller is None else caller
+    while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
+        yield gen
+        gen = task.held if gen is task else gen.gen
 
 
 def delegate(gen: Any) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import ProgramError, TaskExit
+from pyos.errors import LinkedTaskFailed, ProgramError, TaskExit
 from pyos.kernel.syscalls.binding import a_number, a_string, a_tid, handles
 from pyos.kernel.tasks import Task
 from pyos.kernel.trampoline import BLOCKED
 from pyos.signals import Signal
+from pyos.status import ExitStatus
 from pyos.traps import Exec, Exit, Foreground, GetTid, KillTask, NewTask, Timeout, WaitTask
 
 if TYPE_CHECKING:
@@ -76,10 +77,9 @@ def wait_task(kernel: Kernel, task: Task, trap: WaitTask) -> Any:
     if target is task:
         raise ValueError(f"task {task.tid} would wait for itself")
     if target.status is not None:
-        status = target.status
         if kernel.table.parent_of(target) is task:
             kernel.table.reap(task, target)
-        return status
+        return told(task, target.status)
     kernel.exits.add(task, target)
     kernel.scheduler.block(task, kernel.exits)
     if target.wait is not None:
@@ -103,8 +103,17 @@ def _wait_any(kernel: Kernel, task: Task) -> Any:
     if task.zombies:
         zombie = next(iter(task.zombies.values()))
         kernel.table.reap(task, zombie)
-        return zombie.status
+        return told(task, zombie.status)
     if not task.living:
         return None
     kernel.exits.add(task, None)
     return kernel.scheduler.block(task, kernel.exits)
+
+
+def told(task: Task, status: ExitStatus | None) -> ExitStatus | None:
+    """A dead task's status; if its failure, as a linked child, is still on its way to the task, it is raised now."""
+    for error in task.pending.errors if task.pending is not None else ():
+        if isinstance(error, LinkedTaskFailed) and error.status is status:
+            task.pending.forget(error)  # type: ignore[union-attr]
+            raise error
+    return status
