@@ -1,0 +1,122 @@
+"""The process at the other end of processes.py: `python -P worker.py FD`, with FD a socket to its parent.
+
+It is run by its path and imports only the standard library, until the parent has sent where everything else is. Both
+ends speak in frames: a length and a pickled pair.
+
+    parent: ("make", (sys.path, where, name, args))  ("send", item)  ("throw", error)  ("ping", None)  ("close", None)
+    worker: ("pong", None)  ("answer", what a throw answered)
+            ("ended", None or the error)  ("failed", (description, traceback)) for an error that cannot be pickled
+
+After the last report it reads on until the parent closes the socket, so that the parent's writes never fail. A parent
+that is gone closes the coroutine.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pickle
+import socket
+import struct
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+FILE = "__worker__"  # the name of a program file's module over here
+HEADER = struct.Struct("!Q")
+Frame = tuple[str, Any]
+
+
+def packed(kind: str, value: Any) -> bytes:
+    """A frame as bytes. Raises what pickle raises for a value that cannot be pickled."""
+    data = pickle.dumps((kind, value), pickle.HIGHEST_PROTOCOL)
+    return HEADER.pack(len(data)) + data
+
+
+def unpacked(buffer: bytearray) -> Iterator[bytes]:
+    """Take the complete frames out of a buffer, still pickled."""
+    while len(buffer) >= HEADER.size:
+        end = HEADER.size + HEADER.unpack_from(buffer)[0]
+        if len(buffer) < end:
+            return
+        data = bytes(memoryview(buffer)[HEADER.size : end])
+        del buffer[:end]
+        yield data
+
+
+def frames(parent: socket.socket) -> Iterator[bytes]:
+    """What the parent sends, until it closes the socket or is gone."""
+    buffer = bytearray()
+    with suppress(ConnectionError):
+        while data := parent.recv(65536):
+            buffer += data
+            yield from unpacked(buffer)
+
+
+def make(path: list[str], where: str, name: str, args: tuple[Any, ...]) -> Any:
+    """The coroutine: `name(*args)` of a module, or of a program file."""
+    sys.path[:] = path
+    if where.endswith(".py"):
+        spec = importlib.util.spec_from_file_location(FILE, where)
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[FILE] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    else:
+        module = importlib.import_module(where)
+    function: Any = module
+    for part in name.split("."):
+        function = getattr(function, part)
+    return function(*args)
+
+
+def serve(parent: socket.socket, incoming: Iterator[bytes]) -> None:
+    """Carry out the parent's orders until the coroutine has ended, which it may do by raising StopIteration."""
+    target = make(*pickle.loads(next(incoming))[1])
+    for data in incoming:
+        kind, value = pickle.loads(data)
+        if kind == "send":
+            target.send(value)
+        elif kind == "throw":
+            parent.sendall(packed("answer", target.throw(value)))
+        elif kind == "ping":
+            parent.sendall(packed("pong", None))
+        else:
+            break
+    target.close()
+
+
+def last_words(error: BaseException) -> bytes:
+    """The report of an error, with its traceback as a note; a description if the parent could not unpickle it."""
+    note = "In the worker process:\n" + "".join(traceback.format_exception(error)).rstrip()
+    try:
+        if type(error).__module__ == FILE:
+            raise TypeError("the parent does not know its class")
+        copy: BaseException = pickle.loads(pickle.dumps(error))
+    except Exception:
+        return packed("failed", ("".join(traceback.format_exception_only(error)).strip(), note))
+    copy.add_note(note)
+    return packed("ended", copy)
+
+
+def main(fd: int) -> None:
+    with socket.socket(fileno=fd) as parent:
+        parent.set_inheritable(False)
+        incoming = frames(parent)
+        report = packed("ended", None)
+        try:
+            serve(parent, incoming)
+        except StopIteration:
+            pass
+        except BaseException as error:
+            report = last_words(error)
+        with suppress(ConnectionError):  # the parent may be gone
+            parent.sendall(report)
+        for _ in incoming:
+            pass
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
