@@ -12,7 +12,7 @@ import weakref
 
 import pytest
 
-from pyos import NewTask, Tasks, WaitTask
+from pyos import TERM, NewTask, TaskKilled, Tasks, WaitTask
 from pyos.lib.dataflow import RemoteError, WorkerDied, coroutine, outlet, process, pump, push, sink, take, threaded
 from pyos.lib.dataflow.processes import whereabouts
 
@@ -464,6 +464,24 @@ def test_an_error_that_cannot_travel_is_described():
         worker.close()
 
 
+def test_what_is_thrown_into_a_process_comes_back_as_itself_even_if_it_cannot_travel(path):
+    for error in (OSError(2, "gone", "here"), Odd("one", "two"), TaskKilled(TERM, 1, "reason")):
+        worker = process(recorder, path)
+        with pytest.raises(type(error)) as caught:
+            worker.throw(error)
+        assert caught.value is error
+        worker.close()
+
+
+def test_an_item_that_cannot_be_unpickled_is_an_error_in_the_coroutine(path):
+    worker = process(recorder, path)
+    worker.send(1)
+    worker.send(Odd("one", "two"))
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        worker.close()
+    assert record(path) == ["1", "end"]
+
+
 def test_a_coroutine_that_cannot_be_made_is_an_error():
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         process(recorder).close()
@@ -498,7 +516,7 @@ def test_a_function_of_a_program_file_is_found_by_the_files_path(tmp_path):
         worker.close()
 
 
-def test_a_parent_that_is_killed_closes_the_coroutine(path, tmp_path):
+def test_a_parent_that_is_killed_is_an_error_in_the_coroutine(path, tmp_path):
     os.mkfifo(tmp_path / "done")
     program = f"""
         import os, signal
@@ -510,7 +528,7 @@ def test_a_parent_that_is_killed_closes_the_coroutine(path, tmp_path):
     """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
     with open(tmp_path / "done") as done:
-        assert done.read() == "closed"
+        assert done.read() == "the process that sends is gone"
     assert parent.wait() == -signal.SIGKILL
 
 
@@ -520,9 +538,9 @@ def signals_end(path):
         yield
     try:
         yield
-    finally:
+    except ConnectionError as error:
         with open(path, "w") as file:
-            file.write("closed")
+            file.write(str(error))
 
 
 def test_a_stage_in_a_process_may_have_stages_below_it(path):

@@ -1,5 +1,6 @@
 """XML as a flow: both parsers send the same events however the bytes come, and say where a document is broken."""
 
+import pickle
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
@@ -125,6 +126,7 @@ def test_a_broken_document_ends_with_its_place_after_what_came_before(parser, si
     with pytest.raises(XMLError) as caught:
         push((data[i : i + size] for i in range(0, len(data), size)), parser(sink(got.append), "doc.xml"))
     assert str(caught.value) == f"doc.xml:{line}:{column}: {problem}"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert [value for kind, value in got if kind == "text"] == texts
 
 

@@ -14,7 +14,7 @@ from pyos.lib.dataflow.follow import Tail, follow
 from pyos.lib.dataflow.processes import Process, RemoteError, WorkerDied, process
 from pyos.lib.dataflow.stages import batch, broadcast, fan_in, filtered, mapped, sink, take, throttle
 from pyos.lib.dataflow.threads import Threaded, threaded
-from pyos.lib.dataflow.xmlevents import XMLError, chunks, expat_events, records, sax_events
+from pyos.lib.dataflow.xmlevents import XMLError, chunks, expat_events, iterparse_records, records, sax_events
 
 __all__ = [
     "Coroutine",
@@ -34,6 +34,7 @@ __all__ = [
     "fan_in",
     "filtered",
     "follow",
+    "iterparse_records",
     "mapped",
     "outlet",
     "process",

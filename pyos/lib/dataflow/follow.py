@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
+from pyos.lib.options import count
 from pyos.traps import Sleep, Trap
 
 CHUNK = 65536  # bytes read at once: what a follower does before it lets others run
@@ -25,19 +27,31 @@ def follow(path: str, *, from_start: bool = False, limit: int | None = None) -> 
     after `limit` lines, if given. Errors: OSError for what cannot be read or is no regular file.
     """
     nap = 0.0
-    count = 0
+    given = 0
     with Tail(path, from_start=from_start) as tail:
         while True:
             before = tail.position
             for line in tail.read():
-                if count == limit:
+                if given == limit:
                     return
                 yield line
-                count += 1
-            if count == limit:
+                given += 1
+            if given == limit:
                 return
             nap = 0.0 if tail.position != before else min(max(2 * nap, SHORTEST_NAP), LONGEST_NAP)
             yield Sleep(nap)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The arguments of every program that follows a log; `followed(options)` is what they ask for."""
+    parser.add_argument("log", metavar="LOG", help="the log to follow")
+    parser.add_argument("--from-start", action="store_true", help="begin with what is in it already")
+    parser.add_argument("--lines", type=count, metavar="N", help="end after so many lines")
+
+
+def followed(options: Namespace) -> Iterator[str | Trap[None]]:
+    """The lines that a program's arguments ask for, and traps."""
+    return follow(options.log, from_start=options.from_start, limit=options.lines)
 
 
 class Tail:

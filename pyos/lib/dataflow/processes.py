@@ -3,7 +3,7 @@
 `function` makes the coroutine, over there: items, arguments and errors travel pickled, and the coroutine shares nothing
 with us. Otherwise it is as in threads.py: `send` goes on at once unless too much is under way, errors come up once, at
 the next `send`, `throw` or `close`, and `room` and `settle` are for tasks. A process that dies is an error, WorkerDied,
-and never a hang. A parent that dies closes the coroutine.
+and never a hang. A parent that dies is an error in the coroutine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from contextlib import suppress
 from typing import Any
 
 from pyos.lib.dataflow import worker
-from pyos.lib.dataflow.worker import packed, unpacked
+from pyos.lib.dataflow.worker import described, packed, travels, unpacked
 from pyos.traps import ReadWait, WriteWait
 
 __all__ = ["Process", "RemoteError", "WorkerDied", "process"]
@@ -32,7 +32,7 @@ LIMIT = 1 << 20  # bytes that may wait to be written
 
 
 class RemoteError(RuntimeError):
-    """An error that could not leave its process: its type and text are the message, its traceback is a note."""
+    """An error that could not travel between processes: its type and text are the message, its traceback is a note."""
 
 
 class WorkerDied(RuntimeError):
@@ -87,6 +87,7 @@ class Link:
         self.incoming = bytearray()
         self.answers: list[Any] = []  # of throws
         self.pings = 0  # not yet answered
+        self.thrown: BaseException | None = None  # the last; it may come back
         self.ended = False
         self.error: BaseException | None = None  # how the coroutine ended, until someone has seen it
         self.socket, theirs = socket.socketpair()
@@ -110,7 +111,8 @@ class Link:
         self.check()
 
     def throw(self, error: BaseException) -> Any:
-        self.order("throw", error)
+        self.thrown = error
+        self.order("throw", error if travels(error) else RemoteError(described(error)))
         while not self.answers:
             self.check()
             self.wait()
@@ -202,6 +204,8 @@ class Link:
             kind, value = "failed", (f"{self.name} sent what cannot be read here: {error}", "")
         if kind == "ended":
             self.ended, self.error = True, value
+        elif kind == "back":
+            self.ended, self.error = True, self.thrown
         elif kind == "failed":
             self.ended, self.error = True, RemoteError(value[0])
             self.error.add_note(value[1])

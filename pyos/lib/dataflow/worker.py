@@ -4,11 +4,11 @@ It is run by its path and imports only the standard library, until the parent ha
 ends speak in frames: a length and a pickled pair.
 
     parent: ("make", (sys.path, where, name, args))  ("send", item)  ("throw", error)  ("ping", None)  ("close", None)
-    worker: ("pong", None)  ("answer", what a throw answered)
+    worker: ("pong", None)  ("answer", what a throw answered)  ("back", None) when it raised what was thrown
             ("ended", None or the error)  ("failed", (description, traceback)) for an error that cannot be pickled
 
-After the last report it reads on until the parent closes the socket, so that the parent's writes never fail. A parent
-that is gone closes the coroutine.
+After the last report it reads on until the parent closes the socket, so that the parent's writes never fail. When the
+parent is gone without having closed, or what it sent cannot be read, that is thrown into the coroutine.
 """
 
 from __future__ import annotations
@@ -76,29 +76,56 @@ def serve(parent: socket.socket, incoming: Iterator[bytes]) -> None:
     """Carry out the parent's orders until the coroutine has ended, which it may do by raising StopIteration."""
     target = make(*pickle.loads(next(incoming))[1])
     for data in incoming:
-        kind, value = pickle.loads(data)
+        try:
+            kind, value = pickle.loads(data)
+        except Exception as error:
+            kind, value = "spoilt", error
         if kind == "send":
             target.send(value)
         elif kind == "throw":
-            parent.sendall(packed("answer", target.throw(value)))
+            parent.sendall(thrown(target, value))
+        elif kind == "spoilt":
+            target.throw(value)
         elif kind == "ping":
             parent.sendall(packed("pong", None))
         else:
-            break
-    target.close()
+            target.close()
+            return
+    target.throw(ConnectionError("the process that sends is gone"))
+
+
+def thrown(target: Any, error: BaseException) -> bytes:
+    """Throw, and report what became of it."""
+    try:
+        return packed("answer", target.throw(error))
+    except BaseException as raised:
+        if raised is not error:
+            raise
+    return packed("back", None)
 
 
 def last_words(error: BaseException) -> bytes:
     """The report of an error, with its traceback as a note; a description if the parent could not unpickle it."""
     note = "In the worker process:\n" + "".join(traceback.format_exception(error)).rstrip()
-    try:
-        if type(error).__module__ == FILE:
-            raise TypeError("the parent does not know its class")
-        copy: BaseException = pickle.loads(pickle.dumps(error))
-    except Exception:
-        return packed("failed", ("".join(traceback.format_exception_only(error)).strip(), note))
+    copy = travels(error)
+    if copy is None or type(error).__module__ == FILE:  # a class that the parent does not know
+        return packed("failed", (described(error), note))
     copy.add_note(note)
     return packed("ended", copy)
+
+
+def travels(error: BaseException) -> BaseException | None:
+    """A copy of an error as it would arrive in another process; None if it would not."""
+    try:
+        copy: BaseException = pickle.loads(pickle.dumps(error))
+    except Exception:
+        return None
+    return copy if isinstance(copy, BaseException) else None
+
+
+def described(error: BaseException) -> str:
+    """An error's type and text."""
+    return "".join(traceback.format_exception_only(error)).strip()
 
 
 def main(fd: int) -> None:

@@ -12,15 +12,19 @@ Python methods and an attributes object.
 
 from __future__ import annotations
 
+import os
+import stat
 import xml.sax
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
+from xml.etree import ElementTree
 from xml.parsers import expat
 from xml.sax.handler import ContentHandler
 
 from pyos.lib.dataflow.core import Coroutine, Target, coroutine, outlet
 from pyos.lib.options import BadInput
+from pyos.traps import ReadWait, Sleep, Trap
 
 CHUNK = 65536  # bytes
 Event = tuple[str, Any]
@@ -30,8 +34,11 @@ class XMLError(BadInput):
     """A document is not well-formed: `name:line:column: what is wrong`; line and column count from 1."""
 
     def __init__(self, name: str, line: int, column: int, problem: str) -> None:
-        super().__init__(f"{name}:{line}:{column}: {problem}")
+        super().__init__(name, line, column, problem)
         self.name, self.line, self.column, self.problem = name, line, column, problem
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.line}:{self.column}: {self.problem}"
 
 
 # --- bytes to events
@@ -104,7 +111,8 @@ def sax_events(target: Target, name: str = "<xml>") -> Coroutine:
             if not is_parsers_own(error):
                 raise
             problem = XMLError(name, parser.getLineNumber(), parser.getColumnNumber() + 1, str(error))  # type: ignore
-        handler.flush()
+        if handler.texts:
+            send(("text", "".join(handler.texts)))
         if problem is not None:
             raise problem
 
@@ -118,20 +126,18 @@ class SaxHandler(ContentHandler):
         self.texts: list[str] = []
         self.characters = self.texts.append  # type: ignore[assignment]
 
-    def flush(self) -> None:
-        if self.texts:
-            text = "".join(self.texts)
-            self.texts.clear()
-            self.send(("text", text))
-
     def startElement(self, name: str, attrs: Any) -> None:
-        if self.texts:
-            self.flush()
+        if texts := self.texts:
+            text = "".join(texts)
+            texts.clear()
+            self.send(("text", text))
         self.send(("start", (name, dict(attrs.items()))))
 
     def endElement(self, name: str) -> None:
-        if self.texts:
-            self.flush()
+        if texts := self.texts:
+            text = "".join(texts)
+            texts.clear()
+            self.send(("text", text))
         self.send(("end", name))
 
     def skippedEntity(self, name: str) -> None:
@@ -151,11 +157,25 @@ def is_parsers_own(error: BaseException) -> bool:
 # --- files to bytes, events to records
 
 
-def chunks(path: str, size: int = CHUNK) -> Iterator[bytes]:
-    """A file's bytes, in pieces that take a few milliseconds to parse. Raises OSError."""
-    with open(path, "rb", buffering=0) as file:
-        while data := file.read(size):
-            yield data
+def chunks(path: str, size: int = CHUNK) -> Iterator[bytes | Trap[None]]:
+    """A file's bytes, in pieces that take a few milliseconds to parse; for a pipe also traps, to wait for it.
+
+    Raises OSError.
+    """
+    with open(path, "rb", buffering=0, opener=open_without_waiting) as file:
+        regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        while True:
+            if not regular:
+                yield ReadWait(file)
+            data = file.read(size)
+            if data:
+                yield data
+            elif data is not None:
+                return
+
+
+def open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 @coroutine
@@ -189,3 +209,38 @@ def records(tag: str, target: Target) -> Coroutine:
                 else:
                     break
             send(record)
+
+
+def iterparse_records(path: str, tag: str, *, breath: int = 1000) -> Iterator[dict[str, str] | Trap[None]]:
+    """The same dicts by ElementTree's iterparse, to be pulled; a trap in between lets others run. Reads regular files.
+
+    Raises OSError and XMLError.
+    """
+    with open(path, "rb") as file:
+        open_elements: list[ElementTree.Element] = []
+        inside = 0  # how many of the open ones are records
+        try:
+            for number, (kind, element) in enumerate(ElementTree.iterparse(file, ["start", "end"]), 1):
+                if number % breath == 0:
+                    yield Sleep(0)
+                if kind == "start":
+                    open_elements.append(element)
+                    inside += element.tag == tag
+                    continue
+                open_elements.pop()
+                inside -= element.tag == tag
+                if not inside:
+                    if element.tag == tag:
+                        yield element.attrib | {child.tag: text_of(child) for child in element}
+                    if open_elements:
+                        open_elements[-1].clear()  # else the whole document would be in memory in the end
+        except ElementTree.ParseError as error:
+            line, column = error.position
+            raise XMLError(path, line, column + 1, expat.errors.messages[error.code]) from None
+        except (LookupError, ValueError) as error:  # an encoding that Python does not know
+            raise XMLError(path, 1, 1, str(error)) from None
+
+
+def text_of(element: ElementTree.Element) -> str:
+    """All text in an element, with regular white space."""
+    return " ".join("".join(element.itertext()).split())
