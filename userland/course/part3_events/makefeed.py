@@ -69,7 +69,7 @@ def main(*argv: str) -> Program:
             if buses % BREATH == 0:
                 yield
         if options.cut:
-            feed.write(bus(buses, chance)[:100])
+            feed.write(bus(buses, chance).partition("</route>")[0])
         else:
             feed.write("</buses>\n")
     print(f"{options.feed}: {buses} buses")
