@@ -179,6 +179,16 @@ def test_a_target_that_survives_an_error_is_closed_and_the_error_comes_up():
     assert seen == ["closed"]
 
 
+def test_a_target_that_returns_when_it_is_told_of_an_error_does_not_hide_it():
+    @coroutine
+    def quits():
+        with contextlib.suppress(OSError):
+            yield
+
+    with pytest.raises(OSError, match="gone"):
+        mapped(str, quits()).throw(OSError("gone"))
+
+
 def test_the_traceback_of_an_error_does_not_grow_on_its_way_down():
     def depth(stages):
         flow = sink(print)
@@ -211,6 +221,25 @@ def test_pump_lets_others_run_and_closes_the_target():
     assert probe.got == list(range(30))
     assert probe.ends == ["closed"]
     assert rival == [10, 20, 30]
+
+
+@pytest.mark.pyos
+def test_pump_waits_for_room_after_each_breath_and_for_the_end_before_it_closes():
+    class Worker(Probe):
+        def room(self):
+            self.got.append("room?")
+            yield Sleep(1)
+
+        def settle(self):
+            self.got.append("settled?")
+            yield Sleep(10)
+            assert self.ends == []
+
+    worker = Worker()
+    yield pump(range(5), mapped(str, worker), breath=2, worker=worker)
+    assert worker.got == ["0", "1", "room?", "2", "3", "room?", "4", "settled?"]
+    assert (yield GetTime()) == 12
+    assert worker.ends == ["closed"]
 
 
 @pytest.mark.pyos

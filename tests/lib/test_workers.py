@@ -12,7 +12,7 @@ import weakref
 
 import pytest
 
-from pyos import TERM, NewTask, TaskKilled, Tasks, WaitTask
+from pyos import TERM, KillTask, NewTask, TaskKilled, Tasks, WaitTask
 from pyos.lib.dataflow import RemoteError, WorkerDied, coroutine, outlet, process, pump, push, sink, take, threaded
 from pyos.lib.dataflow.processes import whereabouts
 
@@ -257,13 +257,29 @@ def test_room_waits_while_a_queue_is_more_than_half_full(gate):
     for number in range(4):
         worker.send(number)
     tid = yield NewTask(worker.room())
+    yield  # now it waits
     gate.open()
     while worker._queue.unfinished > 3:
+        yield
+    for _ in range(500):  # some turns of the machine, in which it could be woken
         yield
     assert is_alive(tid, (yield Tasks()))
     gate.open()
     assert (yield WaitTask(tid)).ok
     gate.open(2)
+    yield from worker.settle()
+    worker.close()
+
+
+@pytest.mark.pyos(clock="real")
+def test_a_task_that_is_killed_while_it_waits_does_no_harm(start, gate):
+    worker = start(gated, gate.path)
+    worker.send(1)
+    tid = yield NewTask(worker.settle())
+    yield
+    yield KillTask(tid)
+    assert (yield WaitTask(tid)).signal is TERM
+    gate.open()
     yield from worker.settle()
     worker.close()
 
@@ -360,8 +376,10 @@ def test_a_thread_keeps_no_item_alive():
     worker = threaded(sink(lambda item: None))
     worker.send(item)
     del item
-    push([], worker)
+    while worker._queue.unfinished:
+        pass
     assert alive() is None
+    worker.close()
 
 
 # --- processes
@@ -419,6 +437,24 @@ def test_a_process_killed_while_a_task_waits_for_it_wakes_the_task(gate):
         with pytest.raises(WorkerDied):
             worker.send(2)
         worker.close()
+
+
+def test_a_killed_process_is_an_error_though_it_leaves_a_child(gate):
+    worker = process(spawns, gate.path)
+    assert worker.throw(LookupError()) == "spawned"
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        worker.close()
+
+
+@coroutine
+def spawns(path):
+    """Has a child that lives until the gate goes away."""
+    with contextlib.suppress(LookupError):
+        yield
+    os.posix_spawn("/bin/cat", ["cat", path], {})
+    while True:
+        yield "spawned"
 
 
 def test_a_process_that_exits_is_an_error():

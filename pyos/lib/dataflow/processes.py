@@ -179,7 +179,7 @@ class Link:
             except BlockingIOError:
                 pass
             except ConnectionError:
-                self.receive()  # it says how that came
+                self.receive()  # it has ended: that says how
 
     def receive(self) -> None:
         over = False

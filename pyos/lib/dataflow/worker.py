@@ -7,8 +7,7 @@ ends speak in frames: a length and a pickled pair.
     worker: ("pong", None)  ("answer", what a throw answered)  ("back", None) when it raised what was thrown
             ("ended", None or the error)  ("failed", (description, traceback)) for an error that cannot be pickled
 
-After the last report it reads on until the parent closes the socket, so that the parent's writes never fail. When the
-parent is gone without having closed, or what it sent cannot be read, that is thrown into the coroutine.
+When the parent is gone without having closed, or what it sent cannot be read, that is thrown into the coroutine.
 """
 
 from __future__ import annotations
@@ -130,7 +129,7 @@ def described(error: BaseException) -> str:
 
 def main(fd: int) -> None:
     with socket.socket(fileno=fd) as parent:
-        parent.set_inheritable(False)
+        parent.set_inheritable(False)  # else a child of ours would keep it open, and hide our death
         incoming = frames(parent)
         report = packed("ended", None)
         try:
@@ -141,8 +140,6 @@ def main(fd: int) -> None:
             report = last_words(error)
         with suppress(ConnectionError):  # the parent may be gone
             parent.sendall(report)
-        for _ in incoming:
-            pass
 
 
 if __name__ == "__main__":
