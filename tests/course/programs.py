@@ -31,3 +31,10 @@ def boot(name, *argv, seed=1, **options):
 def lines(text):
     """What was printed, line by line."""
     return text.splitlines()
+
+
+def ticks(turns):
+    """A task that lets others run, for ever; `turns` grows with each of its own."""
+    while True:
+        turns.append(1)
+        yield

@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from pyos import GetTime, KillTask, NewTask, Sleep, Tasks, WaitTask
-from tests.course.programs import PROGRAMS, boot, done, lines, program
+from tests.course.programs import PROGRAMS, boot, done, lines, program, ticks
 
 LINE = re.compile(r'(\S+) - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET (\S+) HTTP/1\.1" (\d{3}) (\d+|-)')
 
@@ -279,13 +279,7 @@ def test_an_empty_log_makes_an_empty_report(tmp_path, capsys):
 @pytest.mark.pyos
 def test_others_run_while_a_report_is_made(access_log):
     turns = []
-
-    def ticks():
-        while True:
-            turns.append(1)
-            yield
-
-    yield NewTask(ticks())
+    yield NewTask(ticks(turns))
     yield done("logreport", access_log)
     assert len(turns) >= 5
 

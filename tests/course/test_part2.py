@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pyos import KillTask, NewTask, Sleep, WaitTask
-from tests.course.programs import boot, done, lines, program
+from tests.course.programs import boot, done, lines, program, ticks
 
 
 @pytest.fixture
@@ -96,13 +96,7 @@ def test_a_throttle_goes_by_the_kernels_clock(log, capsys):
 @pytest.mark.pyos
 def test_others_run_while_sends_are_measured(capsys):
     turns = []
-
-    def ticks():
-        while True:
-            turns.append(1)
-            yield
-
-    yield NewTask(ticks())
+    yield NewTask(ticks(turns))
     assert (yield done("cobench", "--items", 30_000, "--rounds", 1)).ok
     assert len(turns) >= 9
     title, *rows = lines(capsys.readouterr().out)

@@ -16,7 +16,7 @@ import pytest
 from pyos import NewTask, WaitTask
 from pyos.lib.dataflow import chunks, coroutine, expat_events, iterparse_records, push, records, sax_events, sink
 from pyos.lib.dataflow.xmlevents import XMLError
-from tests.course.programs import ROOT, boot, done, lines, program
+from tests.course.programs import ROOT, boot, done, lines, program, ticks
 
 PARSERS = ["expat", "sax", "iterparse"]
 every_parser = pytest.mark.parametrize("parser", PARSERS)
@@ -141,13 +141,7 @@ def test_a_feed_that_is_no_xml_is_one_line(tmp_path, parser, capsys):
 @every_parser
 def test_others_run_while_a_feed_is_read(feed, parser, capsys):
     turns = []
-
-    def ticks():
-        while True:
-            turns.append(1)
-            yield
-
-    yield NewTask(ticks())
+    yield NewTask(ticks(turns))
     assert (yield done("buses", feed, "--parser", parser)).ok
     assert len(turns) >= 2 + os.path.getsize(feed) // 65536
 

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from pyos import NewTask
-from tests.course.programs import PROGRAMS, ROOT, boot, done, lines
+from tests.course.programs import PROGRAMS, ROOT, boot, done, lines, ticks
 
 ROUTE = re.compile(r"<route>\s*(\S+)\s*</route>")
 
@@ -102,13 +102,7 @@ def test_a_malformed_feed_is_told_to_the_worker_and_is_one_line(tmp_path, name, 
 @pytest.mark.parametrize("name", ["cothread", "coprocess"])
 def test_others_run_while_a_worker_works(feed, name, capfd):
     turns = []
-
-    def ticks():
-        while True:
-            turns.append(1)
-            yield
-
-    yield NewTask(ticks())
+    yield NewTask(ticks(turns))
     assert (yield done(name, feed)).ok
     assert len(turns) > 10
 
