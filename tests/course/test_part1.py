@@ -1,5 +1,6 @@
 """Part 1, generators: a countdown, followers of growing logs, pull pipelines, a primed coroutine, a report."""
 
+import gc
 import gzip
 import os
 import random
@@ -181,6 +182,18 @@ def test_grep_is_a_coroutine_that_notices_its_close(log, tmp_path, capsys):
         "pythons",
         "grep: closed after 4 lines",
     ]
+
+
+@pytest.mark.pyos
+def test_grep_is_closed_also_when_a_file_cannot_be_read(log, tmp_path, capsys):
+    gc.disable()
+    try:
+        assert (yield done("grep", "python", log, tmp_path / "missing")).value == 1
+    finally:
+        gc.enable()
+    out, err = capsys.readouterr()
+    assert lines(out) == ["grep: looking for python", "grep: closed after 1 lines"]
+    assert err == f"grep: {tmp_path / 'missing'}: No such file or directory\n"
 
 
 def test_grep_reads_standard_input():

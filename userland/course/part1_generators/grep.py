@@ -9,6 +9,7 @@ raises GeneratorExit at the yield, in time for a last word.
 
 import re
 from collections.abc import Generator
+from contextlib import closing
 
 from pyos import Program
 from pyos.lib.console import LineReader
@@ -39,12 +40,11 @@ def main(*argv: str) -> Program:
     searching = grep(options.pattern)
     if not options.unprimed:
         next(searching)
-    with OPTIONS.complaints():
+    with OPTIONS.complaints(), closing(searching):
         try:
             yield send_all(options.files, searching)
         except TypeError as error:
             OPTIONS.complain(f"TypeError: {error} (prime it with next)")
-    searching.close()
 
 
 def send_all(files: list[str], target: Generator[None, str, None]) -> Program:
