@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: boot test lint bench clean
+.PHONY: boot test lint bench course-1gb clean
 
 boot:
 	$(PYTHON) -m pyos boot userland/init.py
@@ -18,6 +18,10 @@ lint: $(VENV)/dev
 
 bench: $(VENV)/bench
 	$(BIN)/python -m bench
+
+# a feed of 1 GB through the course's bus program: about a minute, 1 GB below $TMPDIR, and the memory of 10 MB
+course-1gb:
+	$(PYTHON) -m tests.course.bigfeed 10 1000
 
 $(VENV)/python: ; $(PYTHON) -m venv $(VENV) && touch $@
 

@@ -1,4 +1,9 @@
 """Userland's library, written with traps only.
 
-`sockets` for TCP, `console` for standard input by lines, `ps` for tables of tasks, `exits` for how they ended.
+    console   reading standard input by lines
+    dataflow  coroutines that are sent items: stages, sources and sinks, XML events, threads and processes as targets
+    exits     how a program's end is told
+    options   a program's command line, and its errors in one line
+    ps        a table of tasks
+    sockets   TCP
 """
