@@ -29,7 +29,11 @@ class Caught:
 
 @contextmanager
 def signals_shut_down(kernel: Kernel) -> Iterator[Caught]:
-    """While inside, SIGINT and SIGTERM shut the kernel down. Does nothing outside the main thread."""
+    """While inside, SIGINT and SIGTERM shut the kernel down. Does nothing outside the main thread.
+
+    Any signal rings the kernel's wake-up descriptor, also one that comes when the kernel is just about to wait, or to
+    another thread: Python's handlers run in the main thread, and it has to be up for that.
+    """
     caught = Caught()
     if threading.current_thread() is not threading.main_thread():
         yield caught
@@ -40,11 +44,14 @@ def signals_shut_down(kernel: Kernel) -> Iterator[Caught]:
             caught.signal = signal.Signals(number)
         kernel.post(lambda: kernel.shut_down(signal.Signals(number).name))
 
+    wake_up = kernel.readiness.wake_up.writer.fileno()
+    before_wake_up = signal.set_wakeup_fd(wake_up, warn_on_full_buffer=False)
     ours = [number for number in SHUTDOWN_SIGNALS if signal.getsignal(number) is not None]  # None: set in C, for good
     before = {number: signal.signal(number, on_signal) for number in ours}
     try:
         yield caught
     finally:
+        signal.set_wakeup_fd(before_wake_up)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -76,12 +83,16 @@ def run(
         with signals_shut_down(kernel) as caught:
             status = kernel.run()
     assert status is not None
-    if caught.signal is signal.SIGINT:
-        raise KeyboardInterrupt
-    if caught.signal is not None:
-        raise SystemExit(128 + caught.signal)
-    if status.error is not None:
-        raise status.error
-    if status.signal is not None:
-        raise TaskKilled(status.signal, 0, "init was killed")
-    return status.value
+    try:
+        if caught.signal is signal.SIGINT:
+            raise KeyboardInterrupt
+        if caught.signal is not None:
+            raise SystemExit(128 + caught.signal)
+        if status.error is not None:
+            raise status.error
+        if status.signal is not None:
+            raise TaskKilled(status.signal, 0, "init was killed")
+        return status.value
+    finally:
+        # an error's traceback shows this frame: if the frame, or its kernel, kept the error, a cycle would keep both
+        kernel.init_status = status = None

@@ -165,9 +165,12 @@ def test_a_signal_at_the_shell_ends_what_it_runs(program):
 
 BAD_PROGRAMS = {
     "a syntax error": ("def main():\n    yield )\n", "{path}:2: syntax error: unmatched ')'"),
-    "null bytes": ("def main():\n    yield\n\0", "{path}: syntax error: source code string cannot contain null bytes"),
-    "no text": (b"def main():\n    yield '\xff'\n", "cannot boot {path}: 'utf-8' codec can't decode byte 0xff in .*"),
-    "an unknown encoding": ("# coding: klingon\n", "{path}: syntax error: unknown encoding.*klingon"),
+    "null bytes": ("def main():\n    yield\n\0", "{path}:3: syntax error: source code cannot contain null bytes"),
+    "no text": (
+        b"def main():\n    yield '\xff'\n",
+        "{path}:2: syntax error: .*'utf-8' codec can't decode byte 0xff in .*",
+    ),
+    "an unknown encoding": ("# coding: klingon\n", "{path}:1: syntax error: unknown encoding.*klingon"),
     "no main": ("def Main():\n    yield\n", "{path} has no main: a program defines `def main(*argv)`"),
     "a plain main": (
         "def main():\n    return 3\n",

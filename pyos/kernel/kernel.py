@@ -106,10 +106,8 @@ class Kernel:
 
     def run(self) -> ExitStatus | None:
         """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed."""
-        if current_kernel() is not None:
-            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
-        _this_thread.kernel = self
         runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
+        self._take_thread()
         try:
             while self.table.alive:
                 if runq:
@@ -126,17 +124,18 @@ class Kernel:
         return self.init_status
 
     def step(self) -> bool:
-        """Exactly one step, waiting for what is due if nothing is ready. False if all is over or nothing can run."""
-        runq = self.scheduler.runq
-        self._deliver(0.0)
-        while not runq and self.table.alive:
-            if self._at_standstill():
-                return False
-            self._idle()
-        if not self.table.alive:
+        """Exactly one step, the one that `run` would take next; False if all is over or nothing can ever run.
+
+        As in `run`, what is due is delivered between two turns, and waited for if nothing is ready.
+        """
+        self._take_thread()
+        try:
+            while self.scheduler.in_turn() or self._next_turn():
+                if self.scheduler.step(self.stepwise):
+                    return True
             return False
-        self.scheduler.step(self.stepwise)
-        return True
+        finally:
+            _this_thread.kernel = None
 
     def post(self, action: Callable[[], None]) -> None:
         """Have the kernel call `action` between two steps, soon. For signal handlers and other threads."""
@@ -176,6 +175,12 @@ class Kernel:
 
     # --- the round
 
+    def _take_thread(self) -> None:
+        """From now on this is the thread's kernel; the caller gives the thread back."""
+        if current_kernel() is not None:
+            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
+        _this_thread.kernel = self
+
     def _deliver(self, timeout: float) -> bool:
         """Wake whom I/O or a timer is due for, I/O first. True if any I/O came."""
         events = self.readiness.fetch(timeout)
@@ -200,7 +205,20 @@ class Kernel:
             self._standstill()
         else:
             self.clock.wait(self._deliver, self.timers.next_deadline())
+            if self.timers.heap:  # a virtual clock has jumped; polling again would see what was just delivered, unread
+                self._ring()
+
+    def _next_turn(self) -> bool:
+        """Step by step: what `run` does between two turns. False if there is no next one."""
+        runq = self.scheduler.runq
+        if runq:
             self._deliver(0.0)
+        while self.table.alive and not runq:
+            if self._at_standstill():
+                return False
+            self._idle()
+        self.scheduler.left = max(scheduler.SHORTEST_TURN, len(runq))
+        return self.table.alive > 0
 
     def _take_posted(self) -> None:
         while self.posted:

@@ -64,8 +64,10 @@ class Lifecycle:
         kernel = self.kernel
         if type(target) is not GeneratorType and type(target) is not CoroutineType:
             raise not_a_target(target)
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"a name is a string, not {type(name).__name__}")
+        if name is not None:
+            if not isinstance(name, str):
+                raise TypeError(f"a name is a string, not {type(name).__name__}")
+            name = str.__str__(name)  # not a subclass's: it goes into the log
         if trampoline.has_started(target):
             raise ValueError(f"{target.__name__} has started already: call the function again for a fresh one")
         if program is None:
@@ -84,12 +86,14 @@ class Lifecycle:
         """The task's outermost frame returned or raised: record it and tell who waits."""
         signal = None
         if error is not None:
-            if isinstance(error, TaskExit):
-                value, error = error.value, None
-            elif isinstance(error, SystemExit):
-                value, error = error.code, None
-            elif isinstance(error, TaskKilled):
-                signal, error = error.signal, None
+            raised: Any = error
+            kind = type(error)  # isinstance would ask the object, which is the user's
+            if issubclass(kind, TaskExit):
+                value, error = raised.value, None
+            elif issubclass(kind, SystemExit):
+                value, error = raised.code, None
+            elif issubclass(kind, TaskKilled):
+                signal, error = raised.signal, None
         self._bury(task, ExitStatus(task.tid, task.name, value, error, signal))
 
     def _bury(self, task: Task, status: ExitStatus) -> None:
@@ -126,7 +130,8 @@ class Lifecycle:
             return
         assert status.error is not None
         lines = "".join(format_error(status.error)).rstrip()
-        self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {type(status.error).__name__}\n{lines}")
+        kind = trampoline.class_name(type(status.error))
+        self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {kind}\n{lines}")
 
     # --- killing
 
@@ -207,5 +212,9 @@ def not_a_target(target: Any) -> TypeError:
 
 
 def format_error(error: BaseException) -> list[str]:
-    """A traceback as Python prints it, without the kernel's frames."""
-    return traceback.format_exception(type(error), error, error.__traceback__)
+    """A traceback as Python prints it, without the kernel's frames. It cannot fail: the exception is the user's."""
+    try:
+        return traceback.format_exception(type(error), error, trampoline.traceback_of(error))
+    except Exception as failure:
+        what, why = trampoline.class_name(type(error)), trampoline.class_name(type(failure))
+        return [f"{what}, which cannot be printed: that raised {why}"]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
-from types import CoroutineType, FrameType, GeneratorType
+from types import CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import BadTrap, KernelPanic, TaskExit
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pyos.kernel.tasks import Task
 
 CLOSING_LIMIT = 1000  # traps one frame may have answered while it is being closed; more is a spin
+OWN_FRAMES = ("pyos.kernel.", "pyos.observe.")  # modules whose frames no task sees
+
+# An exception's class is the user's, and its metaclass may lie
+class_name = type.__dict__["__name__"].__get__
 
 Resumable = Any  # a generator, a coroutine, or a stand-in
 
@@ -130,6 +134,13 @@ class Pending:
                 answer, error = stop.value, None
                 self.gen = task.callers.pop()
                 continue
+            except BaseException as exc:
+                if not task.callers:
+                    raise
+                strip(exc)
+                answer, error = None, exc
+                self.gen = task.callers.pop()
+                continue
             self.gen = task.gen  # a Thrower has stepped aside
             self.budget -= 1
             if yielded is None or self.budget <= 0:
@@ -161,7 +172,7 @@ def fail(task: Task, error: BaseException) -> bool:
     """The task's slice raised: pass the error to whoever can catch it. False if there is nobody, and the task is over.
 
     If a generator let the error out, it is finished and its caller is next; if a handler raised it, the innermost
-    generator is suspended at its yield and gets it there.
+    generator is suspended at its yield and gets it there (with the frames of user code that the handler ran).
     """
     strip(error)
     gen = task.gen
@@ -169,12 +180,16 @@ def fail(task: Task, error: BaseException) -> bool:
         if not task.callers:
             return False
         gen = task.callers.pop()
-        if task.pending is not None:
-            gen = Pending(task, gen, CLOSING_LIMIT)
-    else:
-        error.__traceback__ = None  # raised by a handler: the kernel's frames are of no use to userland
     task.gen = Thrower(task, gen, error)
     return True
+
+
+def is_panic(error: BaseException) -> bool:
+    """True for a KernelPanic raised by the kernel itself. A task that raises one has failed like any other."""
+    if not issubclass(type(error), KernelPanic):
+        return False
+    raised_in = innermost_frame(error)
+    return raised_in is not None and in_kernel(raised_in.tb_frame)
 
 
 def is_finished(gen: Resumable) -> bool:
@@ -185,11 +200,39 @@ def is_finished(gen: Resumable) -> bool:
 
 
 def strip(error: BaseException) -> None:
-    """Cut the kernel's own frames off the front of a traceback."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("pyos.kernel."):
+    """Cut the kernel's own frames, and its observers', off the front of a traceback."""
+    trace = traceback_of(error)
+    while trace is not None and in_kernel(trace.tb_frame):
         trace = trace.tb_next
-    error.__traceback__ = trace
+    set_traceback(error, trace)
+
+
+_SLOT: Any = vars(BaseException)["__traceback__"]
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """An exception's traceback, whatever its class makes of attributes."""
+    trace: TracebackType | None = _SLOT.__get__(error)
+    return trace
+
+
+def innermost_frame(error: BaseException) -> TracebackType | None:
+    """Where an exception was raised."""
+    trace = traceback_of(error)
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def set_traceback(error: BaseException, trace: TracebackType | None) -> None:
+    """Also where the exception's class refuses to have attributes set, as a frozen dataclass does."""
+    _SLOT.__set__(error, trace)
+
+
+def in_kernel(frame: FrameType) -> bool:
+    """True for a frame of the kernel's own code, or of its observers'."""
+    name = frame.f_globals.get("__name__")
+    return type(name) is str and name.startswith(OWN_FRAMES)
 
 
 # --- looking -----------------------------------------------------------------------------------------------------
@@ -238,9 +281,9 @@ def stack_of(task: Task) -> tuple[str, ...]:
 def describe(value: Any) -> str:
     """A short repr that cannot fail: the object is the user's."""
     try:
-        text = repr(value)
+        text = str.__str__(repr(value))  # it may be of a subclass
     except BaseException as error:
-        return f"a {type(value).__name__} (its repr raised {type(error).__name__})"
+        return f"a {class_name(type(value))} (its repr raised {class_name(type(error))})"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -289,7 +332,7 @@ def _close_frame(gen: Any, answer_now: Callable[[Any], Any]) -> str | None:
                 what = describe(yielded)
                 return f"its clean-up yielded {what}, which cannot be answered at once: the frame is abandoned"
         if not stack:
-            return None if error is None or isinstance(error, (GeneratorExit, TaskExit)) else _last_words(error)
+            return None if error is None or issubclass(type(error), (GeneratorExit, TaskExit)) else _last_words(error)
     _abandon(stack)
     return f"its clean-up yielded {CLOSING_LIMIT} times: the frame is abandoned"
 
@@ -305,16 +348,15 @@ def _answer_closing(
         return None, BadTrap(f"{yielded.__name__} has started already")
     try:
         return answer_now(yielded), None
-    except KernelPanic:
-        raise
     except BaseException as exc:  # TaskExit among them
-        return None, exc.with_traceback(None)
+        if is_panic(exc):
+            raise
+        strip(exc)
+        return None, exc
 
 
 def _last_words(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
+    trace = innermost_frame(error)
     where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
     return f"its clean-up raised {describe(error)}{where}"
 

@@ -154,7 +154,7 @@ def test_what_cannot_be_run_is_told(sh, line, code, message):
             "import pyos.kernel\n",
             "{path}:2: userland may not import pyos.kernel; it talks to the kernel by yielding traps",
         ),
-        ("import sys\nsys.exit()\n", "cannot run {path}: {path} raised SystemExit while loading"),
+        ("import sys\nsys.exit()\n", "{path} called sys.exit(None) while loading"),
     ],
 )
 def test_a_program_that_cannot_be_loaded_is_told(sh, program, source, message):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import TaskExit
-from pyos.kernel import trampoline
-from pyos.kernel.loader import trace_in
-from pyos.kernel.syscalls.binding import a_tid, handles
+from pyos.errors import ProgramError, TaskExit
+from pyos.kernel.syscalls.binding import a_number, a_string, a_tid, handles
 from pyos.kernel.tasks import Task
 from pyos.signals import Signal
 from pyos.traps import Exec, Exit, GetTid, KillTask, NewTask, WaitTask
@@ -34,13 +32,10 @@ def exec_program(kernel: Kernel, task: Task, trap: Exec) -> Any:
     path = kernel.loader.find(os.fspath(trap.path))
     try:
         target = kernel.loader.load(path, trap.argv)
-    except (StopIteration, SystemExit) as stop:  # a handler that raises it would end the caller
-        raise RuntimeError(f"{path} raised {type(stop).__name__} while loading") from stop
-    except Exception as error:
-        trace = trace_in(path, error)
-        if trace is None:
-            raise
-        return trampoline.throw_later(task, error.with_traceback(trace))  # raised here, the program's lines would go
+    except StopIteration as stop:  # a handler that raises it would end the caller
+        raise RuntimeError(f"{path} raised StopIteration while loading") from stop
+    except SystemExit as stop:  # the caller is not the one who exits
+        raise ProgramError(f"{path} called sys.exit({stop.code!r}) while loading", path=path) from stop
     name = trap.name or os.path.splitext(os.path.basename(path))[0]
     return kernel.spawn(target, name=name, detached=trap.detached, parent=task, program=path).tid
 
@@ -52,16 +47,16 @@ def exit_task(kernel: Kernel, task: Task, trap: Exit) -> Any:
 
 @handles(KillTask)
 def kill_task(kernel: Kernel, task: Task, trap: KillTask) -> Any:
-    signal = Signal(trap.signal)
-    grace = trap.grace
-    if isinstance(grace, bool) or not isinstance(grace, int | float):
-        raise TypeError(f"grace is a number of seconds, not {type(grace).__name__}")
+    try:
+        signal = Signal(trap.signal)
+    except ValueError:
+        raise ValueError(f"{trap.signal!r} is no signal: there are {', '.join(Signal.__members__)}") from None
+    grace = a_number(trap.grace, "grace is a number of seconds")
     if not grace >= 0:
         raise ValueError(f"grace is a number of seconds, not {grace}")
-    if trap.reason is not None and not isinstance(trap.reason, str):
-        raise TypeError(f"a reason is a string, not {type(trap.reason).__name__}")
+    reason = trap.reason if trap.reason is None else a_string(trap.reason, "a reason is a string")
     target = kernel.table.get(a_tid(trap.tid))
-    return kernel.kill(target, signal, sender=task, reason=trap.reason, grace=float(grace))
+    return kernel.kill(target, signal, sender=task, reason=reason, grace=grace)
 
 
 @handles(WaitTask)
