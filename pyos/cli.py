@@ -165,7 +165,6 @@ def load(program: str, args: Sequence[str]) -> tuple[str, Any]:
         path = loader.find(program)
     except OSError as error:
         raise UsageError(f"cannot boot {program}: {error.strerror}") from None
-    loader.home = home_of(path)
     try:
         return path, loader.load(path, args)
     except ProgramError as error:

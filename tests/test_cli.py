@@ -289,6 +289,7 @@ SPELLINGS = [
     "from pyos.cli import Kernel",
     "from pyos.cli import log_to_stderr as log",
     "def later():\n    import pyos.kernel",
+    "import pyos as p\ndef later():\n    return p.kernel",
     "try:\n    import pyos.kernel\nexcept ImportError:\n    pass",
 ]
 

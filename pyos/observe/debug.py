@@ -6,6 +6,7 @@ put into the Trap class only while debugging.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,7 @@ class Unyielded:
         try:
             yield
         finally:
+            gc.collect()  # those in cycles, such as a traceback's, as long as they can be reported
             delattr(Trap, "__del__")
             setattr(Trap, "__new__", plain_new)
             book.clear()

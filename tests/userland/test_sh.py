@@ -166,7 +166,8 @@ def test_an_exception_while_loading_shows_the_programs_traceback(sh, program):
     path = program("open('/nowhere')\ndef main():\n    yield\n")
     code, out, err = sh(path)
     assert (code, out) == (126, "")
-    assert err.splitlines() == [
+    lines = [line for line in err.splitlines() if not set(line) <= set(" ~^")]  # where Python points at the call
+    assert lines == [
         f"sh: {path} raised FileNotFoundError while loading",
         "Traceback (most recent call last):",
         f'  File "{path}", line 2, in <module>',
