@@ -52,7 +52,11 @@ class Server:
         env = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(self.command, cwd=ROOT, env=env, text=True, **pipe)
         self.greeting = self.process.stdout.readline()
-        self.port = int(self.greeting.rpartition(":")[2])
+        try:
+            self.port = int(self.greeting.rpartition(":")[2])
+        except ValueError:
+            _, err = self.process.communicate(timeout=LIMIT)
+            raise AssertionError(f"the server has not started: {self.greeting}{err}") from None
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -1,6 +1,7 @@
 """Part 8: the trampoline, and what is wrong with the kernel of the last stage but not with pyos."""
 
 import re
+import resource
 
 import pytest
 
@@ -46,6 +47,8 @@ def reports():
 
 @pytest.mark.parametrize("name", FOUND)
 def test_a_defect_shows_in_stage_8_and_not_in_pyos(reports, name):
+    if name == "many_descriptors" and resource.getrlimit(resource.RLIMIT_NOFILE)[1] <= 1024:
+        pytest.skip("this system allows no descriptor above 1023")
     title, stage_8, pyos = reports[name]
     assert title.endswith(".")
     assert re.fullmatch(FOUND[name][0], stage_8)
