@@ -1,6 +1,7 @@
 """Parts 7 and 8: an operating system grown in eight stages."""
 
 import ast
+import contextlib
 import difflib
 import itertools
 import os
@@ -13,7 +14,7 @@ import sys
 
 import pytest
 
-from tests.course.running import BOOTED, COURSE, LIMIT, PLAIN, ROOT, Server, output, run_program
+from tests.course.running import BOOTED, COURSE, LIMIT, PLAIN, ROOT, Server, load, output, run_program
 
 STAGES = [
     "part7_os/stage1_task.py",
@@ -144,6 +145,125 @@ def test_the_blocking_server_of_stage_7_stops_everybody(by):
         "listening on 127.0.0.1:PORT",
         "the server waited a second for a client, and nobody could run, not even that client",
     ]
+
+
+# --- what a stage can do, the later ones can too
+
+
+def run_in(stage, program):
+    """Run one program in a stage's kernel until it is over; the tids that are left."""
+    kernel = stage.Kernel()
+    tid = kernel.spawn(program)
+    while tid in kernel.tasks:
+        kernel.step()
+    return set(kernel.tasks)
+
+
+def in_stages(first):
+    """For every stage from that number on."""
+    return pytest.mark.parametrize("stage", [load(path) for path in STAGES[first - 1 :]], ids=lambda s: s.__name__)
+
+
+@in_stages(4)
+def test_a_task_learns_its_tid(stage):
+    def program(found):
+        found.append((yield stage.GetTid()))
+
+    found = []
+    kernel = stage.Kernel()
+    for _ in range(3):
+        kernel.spawn(program(found))
+    while kernel.tasks:
+        kernel.step()
+    assert found == [1, 2, 3]
+
+
+@in_stages(5)
+def test_a_killed_task_cleans_up_and_is_gone(stage):
+    def child():
+        try:
+            while True:
+                found.append("runs")
+                yield
+        finally:
+            found.append("cleans up")
+
+    def program():
+        tid = yield stage.NewTask(child())
+        yield
+        found.append((yield stage.KillTask(tid)))
+        yield
+        found.append((yield stage.KillTask(tid)))
+
+    found = []
+    assert run_in(stage, program()) == set()
+    assert found.count("runs") >= 1
+    assert found[found.index("cleans up") :] == ["cleans up", True, False]
+
+
+@in_stages(6)
+def test_several_tasks_wait_for_one(stage):
+    def child():
+        for _ in range(10):
+            yield
+        found.append("child ends")
+
+    def waiter(tid):
+        found.append((yield stage.WaitTask(tid)))
+
+    def program():
+        tid = yield stage.NewTask(child())
+        waiters = []
+        for _ in range(2):
+            waiters.append((yield stage.NewTask(waiter(tid))))
+        for waiter_tid in waiters:
+            yield stage.WaitTask(waiter_tid)
+        found.append((yield stage.WaitTask(tid)))
+
+    found = []
+    assert run_in(stage, program()) == set()
+    assert found == ["child ends", True, True, False]
+
+
+@pytest.mark.parametrize("number", [7, 8])
+def test_a_client_that_does_not_read_blocks_only_its_own_task(number):
+    """The echo waits for room to write; all of it comes when the client reads at last."""
+    stage = load(STAGES[number - 1])
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20_000)  # so that sends are cut short
+        far.setblocking(False)
+        kernel = stage.Kernel()
+        kernel.spawn(kernel.poll())
+        tid = kernel.spawn(stage.echo(near if number == 7 else stage.Socket(near)))
+        sent = quiet = 0
+        while quiet < 3:  # until neither side can go on
+            count = send_some(far)
+            sent += count
+            kernel.step()
+            quiet = 0 if count or len(kernel.ready) > 1 else quiet + 1
+        assert tid in kernel.tasks
+        assert list(kernel.writing) == [near]
+        received = 0
+        for _ in range(10_000):
+            with contextlib.suppress(BlockingIOError):
+                received += len(far.recv(65536))
+            if received == sent:
+                break
+            kernel.step()
+        assert received == sent
+        far.shutdown(socket.SHUT_WR)
+        while tid in kernel.tasks:
+            kernel.step()
+
+
+def send_some(sock):
+    """How many bytes a socket takes at once."""
+    try:
+        return sock.send(bytes(65536))
+    except BlockingIOError:
+        return 0
 
 
 # --- real clients
