@@ -166,7 +166,9 @@ def test_blaster_gives_up_a_server_that_falls_silent(run, capsys):
     )
 
 
-@pytest.mark.parametrize("args", [["nonsense"], ["0"], ["--connections", "-1"], ["--messages", "x"], ["1", "2"]])
+@pytest.mark.parametrize(
+    "args", [["nonsense"], ["0"], ["65536"], ["--connections", "-1"], ["--messages", "x"], ["1", "2"]]
+)
 def test_blaster_refuses_bad_arguments_in_one_line(args):
     refused = run_program(BLASTER, *args)
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)

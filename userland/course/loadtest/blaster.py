@@ -45,6 +45,8 @@ def main(*argv: str) -> Program:
     parser.add_argument("--connections", type=a_number, default=10, help="how many at the same time (default 10)")
     parser.add_argument("--messages", type=a_number, default=20, help="how many for each connection (default 20)")
     options = parser.parse_args(argv)
+    if options.port and options.port > 65535:
+        parser.error(f"there is no port {options.port}")
     allow_descriptors(parser, options.connections * (1 if options.port else 2) + SPARE)
     port = options.port or (yield start_server())
     return (yield run(port, options.connections, options.messages))
@@ -75,14 +77,12 @@ def run(port: int, connections: int, messages: int) -> Program:
     for number in range(connections):
         numbers = random.Random(f"{seed} {number}")
         tids.append((yield NewTask(blast(port, messages, numbers, progress), name=f"blast {number}")))
-    watcher = yield NewTask(watch(progress, tids))
+    watcher = yield NewTask(watch(progress, tids), detached=True)
     failures = yield collect(tids)
     yield KillTask(watcher)
     seconds = (yield GetTime()) - start
-    rate = progress.done / seconds if seconds else 0.0
-    print(
-        f"blaster: {progress.done:,} messages verified on {connections} connections in {seconds:.2f} s: {rate:,.0f}/s"
-    )
+    speed = f"{seconds:.2f} s, {progress.done / seconds if seconds else 0:,.0f} a second"
+    print(f"blaster: {progress.done:,} messages verified on {connections} connections in {speed}")
     if failures:
         print(f"blaster: {len(failures)} of {connections} connections failed, the first: {failures[0]}")
     return 1 if failures else 0
