@@ -92,7 +92,9 @@ class Task:
     def send(self, nothing: Any) -> Any:
         """As a stand-in: deliver the answer."""
         answer = self.answer
-        return self.release().send(answer)
+        gen = self.gen = self.held  # as `release`, whose call would cost a tenth of a wake-up with an answer
+        self.held = self.answer = None
+        return gen.send(answer)
 
     def throw(self, error: BaseException) -> Any:
         """As a stand-in: an exception goes before the answer."""
