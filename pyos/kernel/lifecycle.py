@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
 
 
+new_tuple = tuple.__new__
+
+
 class Exits:
     """The wait object of tasks waiting for others to end. `task.ticket`: the Task waited for; None for any child."""
 
@@ -94,7 +97,8 @@ class Lifecycle:
                 value, error = raised.code, None
             elif issubclass(kind, TaskKilled):
                 signal, error = raised.signal, None
-        self._bury(task, ExitStatus(task.tid, task.name, value, error, signal))
+        # a named tuple's own constructor costs 0.17 µs more, of the 1.2 that a task without a yield takes
+        self._bury(task, new_tuple(ExitStatus, (task.tid, task.name, value, error, signal)))
 
     def _bury(self, task: Task, status: ExitStatus) -> None:
         kernel = self.kernel
