@@ -147,8 +147,15 @@ class Timers(WaitObject):
         One at a time, because what an alarm does may end the wait of a task that was due after it.
         """
         now = self.clock.now()
-        while (deadline := self.next_deadline()) is not None and deadline <= now:
-            yield heappop(self.heap)[2]
+        while self.heap and self.heap[0][0] <= now:
+            entry = heappop(self.heap)
+            owner = entry[2]
+            # to ask `_lives` and `next_deadline` each time would cost 0.14 µs of a due timer's 0.8
+            if owner.ticket is entry if type(owner) is Task else owner.action is not None:
+                yield owner
+            else:
+                self.dead -= 1
+        self.next_deadline()  # takes out the dead that have come to the front
 
     @staticmethod
     def _lives(entry: Entry) -> bool:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LINK_GRACE = 1.0  # seconds that a linked child has for its clean-up once its parent has ended
 
+NEW_TUPLE = tuple.__new__
+
 
 class Exits(WaitObject):
     """The wait object of tasks waiting for others to end. `task.ticket`: the Task waited for; None for any child."""
@@ -125,7 +127,8 @@ class Lifecycle:
                 value, error = raised.code, None
             elif issubclass(kind, TaskKilled):
                 signal, sender, error = raised.signal, raised.sender, None
-        self.bury(task, ExitStatus(task.tid, task.name, value, error, signal), sender)
+        # a named tuple's own constructor costs 0.17 µs more, of the 1.2 that a task without a yield takes
+        self.bury(task, NEW_TUPLE(ExitStatus, (task.tid, task.name, value, error, signal)), sender)
 
     def bury(self, task: Task, status: ExitStatus, sender: int = 0) -> None:
         """The task has no frames left: record how it ended (`sender`: whose signal it was), and tell who waits."""
@@ -141,13 +144,13 @@ class Lifecycle:
         waiters = task.waiters
         parent = kernel.table.bury(task, status)
         wake = kernel.scheduler.wake
-        told = False
+        told = raised = False
         if linked:
             assert mother is not None
-            told = self._end_linked(task, mother, status, sender)
+            told = raised = self._end_linked(task, mother, status, sender)
         if waiters:
             for waiter in waiters:
-                if waiter is mother and told:
+                if raised and waiter is mother:
                     continue  # it has had LinkedTaskFailed instead
                 told = True
                 if waiter is parent:
