@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: boot test lint bench clean
+.PHONY: boot test test-slow lint bench course-1gb clean
 
 boot:
 	$(PYTHON) -m pyos boot userland/init.py
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/dev
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -18,6 +21,10 @@ lint: $(VENV)/dev
 
 bench: $(VENV)/bench
 	$(BIN)/python -m bench
+
+# a feed of 1 GB through the course's bus program: about a minute, 1 GB below $TMPDIR, and the memory of 10 MB
+course-1gb:
+	$(PYTHON) -m tests.course.bigfeed 10 1000
 
 $(VENV)/python: ; $(PYTHON) -m venv $(VENV) && touch $@
 

@@ -6,9 +6,12 @@ bare `except Exception` in userland must not stop them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyos.signals import Signal
+
+if TYPE_CHECKING:
+    from pyos.status import ExitStatus
 
 
 class BadTrap(TypeError):
@@ -21,6 +24,27 @@ class ProgramError(ImportError):
 
 class LimitExceeded(RuntimeError):
     """The system, or the task's own limits, allow no more of what was asked for."""
+
+
+class TaskTimeout(TimeoutError):
+    """The time of a Timeout is up; `timeout` is the trap it belongs to."""
+
+    def __init__(self, timeout: Any) -> None:
+        super().__init__(f"not done within {timeout.seconds:g} s")
+        self.timeout = timeout
+
+
+class ChannelClosed(Exception):
+    """Nothing more can be put into this channel, or got from it."""
+
+
+class LinkedTaskFailed(Exception):
+    """Raised in a parent whose linked child failed; `status` is the child's ExitStatus, `__cause__` its error."""
+
+    def __init__(self, status: ExitStatus) -> None:
+        how = f"{type(status.error).__name__}: {status.error}" if status.signal is None else f"{status.signal.name}"
+        super().__init__(f"task {status.tid} ({status.name}) ended by {how}")
+        self.status = status
 
 
 class TaskKilled(BaseException):
@@ -46,6 +70,14 @@ class TaskExit(BaseException):
     def __init__(self, value: Any = None) -> None:
         super().__init__(value)
         self.value = value
+
+
+class SliceExceeded(BaseException):
+    """Raised in a task that kept the machine for longer than its `max_slice`; `seconds` is that limit."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the task did not yield within {seconds:g} s")
+        self.seconds = seconds
 
 
 class Deadlock(RuntimeError):

@@ -1,6 +1,7 @@
 """Running a kernel from an ordinary Python program: `pyos.run(main())`, and the process's signals.
 
-SIGINT and SIGTERM shut the system down in order. In a thread other than the main one there are no signal handlers.
+SIGINT becomes INT for the foreground job or init; SIGTERM shuts the system down in order. In a thread other than the
+main one there are no signal handlers.
 """
 
 from __future__ import annotations
@@ -12,38 +13,58 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import TaskKilled
+from pyos.signals import INT
 
 if TYPE_CHECKING:
     from pyos.kernel.clock import Clock
     from pyos.kernel.kernel import Kernel
+    from pyos.limits import Limits
 
-SHUTDOWN_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Caught:
-    """Which signal ended the system, if one did."""
+    """Which signal has come: SIGTERM, which ends the system; or SIGINT, which is for init to make something of."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
+    @property
+    def terminated(self) -> bool:
+        """True if SIGTERM has come."""
+        return self.signal is signal.SIGTERM
+
 
 @contextmanager
-def signals_shut_down(kernel: Kernel) -> Iterator[Caught]:
-    """While inside, SIGINT and SIGTERM shut the kernel down. Does nothing outside the main thread."""
+def signals_handled(kernel: Kernel) -> Iterator[Caught]:
+    """While inside, SIGINT and SIGTERM are the kernel's. Does nothing outside the main thread.
+
+    Any signal rings the kernel's wake-up descriptor, also one that comes when the kernel is just about to wait, or to
+    another thread: Python's handlers run in the main thread, and it has to be up for that.
+    """
     caught = Caught()
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
 
-    def on_signal(number: int, frame: Any) -> None:
-        if caught.signal is None:
-            caught.signal = signal.Signals(number)
-        kernel.post(lambda: kernel.shut_down(signal.Signals(number).name))
+    def on_interrupt(number: int, frame: Any) -> None:
+        caught.signal = caught.signal or signal.SIGINT
+        kernel.post(kernel.interrupt)
 
-    before = {number: signal.signal(number, on_signal) for number in SHUTDOWN_SIGNALS}
+    def on_terminate(number: int, frame: Any) -> None:
+        caught.signal = signal.SIGTERM
+        kernel.post(lambda: kernel.shut_down("SIGTERM"))
+
+    wake_up = kernel.readiness.wake_up.writer.fileno()
+    before_wake_up = signal.set_wakeup_fd(wake_up, warn_on_full_buffer=False)
+    handlers = dict(zip(HANDLED_SIGNALS, (on_interrupt, on_terminate)))
+    ours = [number for number in handlers if signal.getsignal(number) is not None]  # None: set in C, for good
+    before = {number: signal.signal(number, handlers[number]) for number in ours}
     try:
         yield caught
     finally:
+        signal.set_wakeup_fd(before_wake_up)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -54,7 +75,7 @@ def run(
     seed: int | str | None = None,
     clock: Clock | None = None,
     poller: str | None = None,
-    max_tasks: int | None = None,
+    limits: Limits | None = None,
 ) -> Any:
     """Boot a kernel with `target` (a generator or coroutine object) as init; returns init's value, raises its error.
 
@@ -63,24 +84,27 @@ def run(
     ValueError for a target that cannot become a task.
     """
     from pyos.kernel import kernel as kernels  # here: userland imports this package, and must not need the kernel
-    from pyos.kernel.tasks import MAX_TASKS
 
     if kernels.current_kernel() is not None:
         if hasattr(target, "close"):
             target.close()
         raise RuntimeError("a kernel is already running in this thread: use NewTask, or run it in another thread")
-    with kernels.Kernel(seed=seed, clock=clock, poller=poller, max_tasks=max_tasks or MAX_TASKS) as kernel:
+    with kernels.Kernel(seed=seed, clock=clock, poller=poller, limits=limits) as kernel:
         kernel.host_takes_error = True
         kernel.spawn(target)
-        with signals_shut_down(kernel) as caught:
+        with signals_handled(kernel) as caught:
             status = kernel.run()
     assert status is not None
-    if caught.signal is signal.SIGINT:
-        raise KeyboardInterrupt
-    if caught.signal is not None:
-        raise SystemExit(128 + caught.signal)
-    if status.error is not None:
-        raise status.error
-    if status.signal is not None:
-        raise TaskKilled(status.signal, 0, "init was killed")
-    return status.value
+    try:
+        if caught.terminated:
+            raise SystemExit(128 + signal.SIGTERM)
+        if status.error is not None:
+            raise status.error
+        if status.signal is INT and caught.signal is signal.SIGINT:
+            raise KeyboardInterrupt
+        if status.signal is not None:
+            raise TaskKilled(status.signal, 0, "init was killed")
+        return status.value
+    finally:
+        # an error's traceback shows this frame: if the frame, or its kernel, kept the error, a cycle would keep both
+        kernel.init_status = status = None

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyos.errors import Deadlock
+from pyos.signals import INT
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
@@ -101,7 +102,7 @@ def hosted(function: Any, mark: pytest.Mark) -> Any:
 def run_as_init(target: Any, name: str, *, seed: Any = None, clock: str = "virtual") -> None:
     """Run a test's generator as init of its own kernel; raises the test's error."""
     __tracebackhide__ = True
-    from pyos.host import signals_shut_down
+    from pyos.host import signals_handled
     from pyos.kernel.clock import RealClock, VirtualClock
     from pyos.kernel.kernel import Kernel
 
@@ -114,12 +115,12 @@ def run_as_init(target: Any, name: str, *, seed: Any = None, clock: str = "virtu
         kernel.spawn(target, name=name)
         _running.append(kernel)
         try:
-            with signals_shut_down(kernel) as caught:
+            with signals_handled(kernel) as caught:
                 status, deadlock = ran(kernel)
             kernel.audit()
             if deadlock is not None:
                 raise deadlock
-            if caught.signal is not None:
+            if caught.terminated or (caught.signal and status is not None and status.signal is INT):
                 raise KeyboardInterrupt
             assert status is not None
             if status.error is not None:
@@ -152,11 +153,20 @@ class Snapshot:
         self.kernel = kernel
         self.table = ""
         self.shut_down = kernel.shut_down
-        setattr(kernel, "shut_down", self._taken)
+        self.interrupt = kernel.interrupt
+        setattr(kernel, "shut_down", self._before_shutdown)
+        setattr(kernel, "interrupt", self._before_interrupt)
 
-    def _taken(self, reason: str, *args: Any, **kwargs: Any) -> None:
-        self.table = self.table or f"{reason}; the tasks at that moment:\n{ps(self.kernel)}"
+    def _before_shutdown(self, reason: str, *args: Any, **kwargs: Any) -> None:
+        self._take(reason)
         self.shut_down(reason, *args, **kwargs)
+
+    def _before_interrupt(self) -> None:
+        self._take("SIGINT")
+        self.interrupt()
+
+    def _take(self, reason: str) -> None:
+        self.table = self.table or f"{reason}; the tasks at that moment:\n{ps(self.kernel)}"
 
 
 def ps(kernel: Kernel) -> str:

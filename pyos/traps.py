@@ -7,11 +7,16 @@ trap's line in the README's table and in the manual: signature-free, what it doe
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Coroutine, Generator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from pyos.limits import Limits
 from pyos.signals import TERM, Signal
 from pyos.status import ExitStatus, TaskInfo
+
+if TYPE_CHECKING:
+    from pyos.handles import Cell, Channel, Condition, Event, Lock, Semaphore
 
 T = TypeVar("T")
 Option = TypeVar("Option")
@@ -49,6 +54,23 @@ def arguments_of(kind: type[Trap[Any]]) -> list[str]:
     return [name for base in reversed(kind.__mro__) for name in getattr(base, "__slots__", ())]
 
 
+def defaults_of(kind: type[Any]) -> dict[str, Any]:
+    """What a trap class's arguments are when they are not given."""
+    if kind.__init__ is object.__init__:
+        return {}
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    given = {p.name: p.default for p in parameters if p.default is not p.empty}
+    return given | {p.name: () for p in parameters if p.kind is p.VAR_POSITIONAL}
+
+
+def given_to(trap: Trap[Any]) -> dict[str, Any]:
+    """A trap's arguments without those that are their defaults."""
+    kind = type(trap)
+    defaults = defaults_of(kind)
+    values = {name: getattr(trap, name) for name in arguments_of(kind)}
+    return {name: value for name, value in values.items() if name not in defaults or value is not defaults[name]}
+
+
 class GetTid(Trap[int]):
     """The caller's own task id, an int ≥ 1; 1 is init, and no id is ever used again."""
 
@@ -58,18 +80,29 @@ class GetTid(Trap[int]):
 class NewTask(Trap[int]):
     """Start a task from a generator or coroutine object; answers its tid.
 
-    `target` must not have started. `name` defaults to the target's own; a `detached` task is reaped at its
-    death, without a parent waiting. The child runs after the parent's slice. Errors: TypeError (not a generator or
-    coroutine object: "call it"), ValueError (already started), LimitExceeded (too many tasks, or the system is
-    shutting down; the target is closed).
+    `target` must not have started. `name` defaults to the target's own; a `detached` task is reaped at its death,
+    without a parent waiting; a `linked` one dies with its parent, and its failure is raised there as
+    LinkedTaskFailed; `limits` (a Limits) bound it and all that descend from it. The child runs after the parent's
+    slice. Errors: TypeError (not a generator or coroutine object: "call it"), ValueError (already started),
+    LimitExceeded (too many tasks, or the system is shutting down; the target is closed).
     """
 
-    __slots__ = ("target", "name", "detached")
+    __slots__ = ("target", "name", "detached", "linked", "limits")
 
-    def __init__(self, target: Target, *, name: str | None = None, detached: bool = False) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        name: str | None = None,
+        detached: bool = False,
+        linked: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
         self.target = target
         self.name = name
         self.detached = detached
+        self.linked = linked
+        self.limits = limits
 
 
 class Exec(Trap[int]):
@@ -80,13 +113,23 @@ class Exec(Trap[int]):
     neither a generator nor an async function, forbidden import), and whatever loading the program raises.
     """
 
-    __slots__ = ("path", "argv", "name", "detached")
+    __slots__ = ("path", "argv", "name", "detached", "linked", "limits")
 
-    def __init__(self, path: str, *argv: str, name: str | None = None, detached: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        *argv: str,
+        name: str | None = None,
+        detached: bool = False,
+        linked: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
         self.path = path
         self.argv = argv
         self.name = name
         self.detached = detached
+        self.linked = linked
+        self.limits = limits
 
 
 class Exit(Trap[None]):
@@ -101,9 +144,10 @@ class Exit(Trap[None]):
 class KillTask(Trap[bool]):
     """Send a task a signal; answers True if the task was alive, else False.
 
-    TERM raises TaskKilled once at the task's current yield; if it is still alive `grace` seconds later (default
-    1.0, inf: never), it gets KILL. KILL closes every frame and cannot be caught. `reason` is shown to the target.
-    Errors: TypeError, ValueError for a bad tid, signal or grace.
+    TERM raises TaskKilled once at the task's current yield; if it is still alive `grace` seconds later (default 1.0,
+    inf: never), it gets KILL. INT raises TaskKilled, and may be caught and survived. KILL closes every frame and
+    cannot be caught. STOP holds the task back until CONT. `reason` is shown to the target. Errors: TypeError,
+    ValueError for a bad tid, signal or grace.
     """
 
     __slots__ = ("tid", "signal", "reason", "grace")
@@ -126,6 +170,22 @@ class WaitTask(Trap[ExitStatus | None]):
 
     def __init__(self, tid: int | None = None) -> None:
         self.tid = tid
+
+
+class Timeout(Trap[T]):
+    """Run a subroutine, or wait for a trap, for at most so many seconds; answers its result.
+
+    When the time is up TaskTimeout is raised at the target's current yield, so that its `finally` blocks run, and
+    then at the caller's. A target that catches it and returns gives its value; one that still runs a second later is
+    closed. Nests. Errors: TaskTimeout, which carries this trap; ValueError and TypeError for a bad number of seconds,
+    BadTrap for a target that is neither.
+    """
+
+    __slots__ = ("seconds", "target")
+
+    def __init__(self, seconds: float, target: Trap[T] | Generator[Any, Any, T] | Coroutine[Any, Any, T]) -> None:
+        self.seconds = seconds
+        self.target = target
 
 
 class ReadWait(Trap[None]):
@@ -193,3 +253,182 @@ class Tasks(Trap[list[TaskInfo]]):
     """A snapshot of every task, as a list of TaskInfo in order of tid."""
 
     __slots__ = ()
+
+
+class Foreground(Trap[None]):
+    """Make tasks the foreground job: an interrupt from the terminal goes to them, and to init when there are none.
+
+    Those that are dead by then are left out. Errors: TypeError for what is no tid.
+    """
+
+    __slots__ = ("tids",)
+
+    def __init__(self, *tids: int) -> None:
+        self.tids = tids
+
+
+class Send(Trap[bool]):
+    """Put a message into a task's mailbox; answers True, or False if there is no such task.
+
+    Messages are passed by reference. Waits while the mailbox is full (see Limits). Errors: TypeError for what is no
+    tid.
+    """
+
+    __slots__ = ("tid", "message")
+
+    def __init__(self, tid: int, message: Any) -> None:
+        self.tid = tid
+        self.message = message
+
+
+class Receive(Trap[tuple[int, Any]]):
+    """Wait for the next message; answers `(sender's tid, message)`, in order of sending."""
+
+    __slots__ = ()
+
+
+class Acquire(Trap[None]):
+    """Take a lock or a permit of a semaphore, waiting in order of asking: `lock.acquire()`.
+
+    Errors: ValueError for a lock that the caller holds already, TypeError.
+    """
+
+    __slots__ = ("lock",)
+
+    def __init__(self, lock: Lock | Semaphore) -> None:
+        self.lock = lock
+
+
+class Release(Trap[None]):
+    """Give a lock or a permit to the next who waits for it: `lock.release()`.
+
+    Errors: PermissionError for a lock that the caller does not hold, TypeError.
+    """
+
+    __slots__ = ("lock",)
+
+    def __init__(self, lock: Lock | Semaphore) -> None:
+        self.lock = lock
+
+
+class WaitEvent(Trap[None]):
+    """Wait until an event is set: `event.wait()`.
+
+    Errors: TypeError for what is no event.
+    """
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+
+class SetEvent(Trap[None]):
+    """Set an event and wake all who wait for it: `event.set()`.
+
+    Errors: TypeError for what is no event.
+    """
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+
+class ClearEvent(Trap[None]):
+    """Unset an event: `event.clear()`.
+
+    Errors: TypeError for what is no event.
+    """
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+
+class WaitCondition(Trap[None]):
+    """Release a condition's lock, wait to be notified, and take the lock again: `condition.wait()`.
+
+    The lock is held again when it returns or raises. Errors: PermissionError if the caller does not hold the lock.
+    """
+
+    __slots__ = ("condition",)
+
+    def __init__(self, condition: Condition) -> None:
+        self.condition = condition
+
+
+class Notify(Trap[int]):
+    """Let up to `n` waiters of a condition go on (None: all); answers how many: `condition.notify(n)`.
+
+    Each goes on as soon as it has the lock. Errors: ValueError and TypeError for a bad number.
+    """
+
+    __slots__ = ("condition", "n")
+
+    def __init__(self, condition: Condition, n: int | None = 1) -> None:
+        self.condition = condition
+        self.n = n
+
+
+class Put(Trap[None]):
+    """Pass an item on through a channel, waiting while there is no room: `channel.put(item)`.
+
+    Errors: ChannelClosed once the channel is closed.
+    """
+
+    __slots__ = ("channel", "item")
+
+    def __init__(self, channel: Channel[Any], item: Any) -> None:
+        self.channel = channel
+        self.item = item
+
+
+class Get(Trap[T]):
+    """Wait for the next item of a channel; answers it: `channel.get()`.
+
+    Errors: ChannelClosed once the channel is closed and empty.
+    """
+
+    __slots__ = ("channel",)
+
+    def __init__(self, channel: Channel[T]) -> None:
+        self.channel = channel
+
+
+class CloseChannel(Trap[None]):
+    """Close a channel: what is in it can still be got, nothing more is put; twice is harmless: `channel.close()`.
+
+    Errors: TypeError for what is no channel.
+    """
+
+    __slots__ = ("channel",)
+
+    def __init__(self, channel: Channel[Any]) -> None:
+        self.channel = channel
+
+
+class Load(Trap[T]):
+    """The value of a cell: `cell.load()`.
+
+    Errors: TypeError for what is no cell.
+    """
+
+    __slots__ = ("cell",)
+
+    def __init__(self, cell: Cell[T]) -> None:
+        self.cell = cell
+
+
+class Store(Trap[None]):
+    """Replace the value of a cell: `cell.store(value)`.
+
+    Errors: TypeError for what is no cell.
+    """
+
+    __slots__ = ("cell", "value")
+
+    def __init__(self, cell: Cell[Any], value: Any) -> None:
+        self.cell = cell
+        self.value = value

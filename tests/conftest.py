@@ -70,7 +70,7 @@ def assert_nothing_is_left(kernel: Kernel) -> None:
     assert kernel.timers.eternal == 0
     assert kernel.readiness.waiting == 0
     assert not any(entry.waiters() for entry in kernel.readiness.watched.values())
-    assert kernel.lifecycle.graces == {}
+    assert kernel.signals.graces == {}
     assert [task for task in kernel.scheduler.runq if task.status is None] == []
 
 

@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, Protocol
 
-from pyos.kernel.tasks import Task
+from pyos.kernel.tasks import Task, WaitObject
 
 LONGEST_NAP = 3600.0  # seconds; poll() overflows on huge timeouts, and waking once an hour costs nothing
 Poll = Callable[[float], bool]  # wait for I/O so many seconds; True if any came
@@ -95,7 +95,7 @@ class Alarm:
 Entry = tuple[float, int, Any]
 
 
-class Timers:
+class Timers(WaitObject):
     """Every deadline of the system, and the wait object of every sleeping task (`task.ticket` is its heap entry)."""
 
     def __init__(self, clock: Clock) -> None:

@@ -1,6 +1,7 @@
 """The parts wired together, in boot order; the round they run in; standstill and shutdown.
 
-    table -> clock, timers -> run queue, scheduler -> readiness -> lifecycle -> loader -> handlers
+    table -> clock, timers -> run queue, scheduler -> readiness -> sync -> lifecycle -> signals, timeouts
+          -> loader -> handlers
 
 A round is one turn of the run queue, then what has become due: I/O first, then timers. When nothing is ready the clock
 waits; when nothing ever can be, that is a standstill. Shutdown sends TERM to every task, newest first, and KILL after
@@ -9,6 +10,8 @@ a grace period; the kernel runs on until the last task is gone.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import random
 import sys
@@ -25,10 +28,15 @@ from pyos.kernel.lifecycle import Exits, Lifecycle
 from pyos.kernel.loader import Loader
 from pyos.kernel.poller import BACKENDS, Readiness
 from pyos.kernel.scheduler import Dispatch, Handler, Scheduler
-from pyos.kernel.syscalls import CALLS, bind
+from pyos.kernel.signalling import Signalling
+from pyos.kernel.sync import Sync
+from pyos.kernel.syscalls import CALLS, bind, grantor_of
 from pyos.kernel.tasks import MAX_TASKS, Task, TaskTable
+from pyos.kernel.timeouts import Timeouts
 from pyos.kernel.trampoline import stack_of
-from pyos.signals import KILL, TERM, Signal
+from pyos.kernel.waitgraph import WaitGraph, standstill
+from pyos.limits import Limits
+from pyos.signals import INT, KILL, TERM, Signal
 from pyos.status import ExitStatus, TaskInfo
 
 SHUTDOWN_GRACE = 5.0  # seconds between TERM and KILL
@@ -38,8 +46,9 @@ _this_thread = threading.local()  # .kernel: the kernel that runs in this thread
 
 
 def log_to_stderr(line: str) -> None:
-    """The default log: one line (or a traceback) on standard error."""
-    print(f"pyos: {line}", file=sys.stderr, flush=True)
+    """The default log: one line (or a traceback) on standard error. Nobody is told when that cannot be written."""
+    with contextlib.suppress(OSError):
+        print(f"pyos: {line}", file=sys.stderr, flush=True)
 
 
 class Kernel:
@@ -53,14 +62,15 @@ class Kernel:
         runq: choice.RunQueue | None = None,
         choose: choice.Chooser | None = None,
         seed: int | str | None = None,
-        max_tasks: int = MAX_TASKS,
+        limits: Limits | None = None,
         wrappers: Sequence[Wrapper] = (),
         log: Callable[[str], None] = log_to_stderr,
         home: str | None = None,
     ) -> None:
         """`poller` names a backend (epoll, poll, select); `wrappers` go around every handler; `home` is for Exec."""
         self.log = log
-        self.table = TaskTable(max_tasks)
+        self.limits = (limits or Limits()).checked()
+        self.table = TaskTable(self.limits.max_tasks or MAX_TASKS)
         self.clock: Clock = clock or RealClock()
         self.timers = Timers(self.clock)
         self.random = random.Random(seed)
@@ -71,10 +81,15 @@ class Kernel:
         backend = BACKENDS[poller] if poller else next(iter(BACKENDS.values()))
         self.readiness = Readiness(backend, self.scheduler.wake, self.scheduler.wake_error)
         self.readiness.on_wake_up = self._take_posted
+        self.waits = WaitGraph(self.log)
+        self.sync = Sync(self)
         self.exits = Exits()
         self.lifecycle = Lifecycle(self)
         self.end = self.lifecycle.end
-        self.kill = self.lifecycle.kill
+        self.signals = Signalling(self)
+        self.kill = self.signals.send
+        self.timeouts = Timeouts(self)
+        self.foreground: tuple[int, ...] = ()
         self.loader = Loader(self.log, home)
         self.handlers: Dispatch = {**bind(), **CALLS}
         for wrap in wrappers:
@@ -83,6 +98,7 @@ class Kernel:
         self.posted: deque[Callable[[], None]] = deque()
         self.breather = Breather()
         self.bad_trap = scheduler.bad_trap
+        self.grantor_of = functools.partial(grantor_of, self)
         self.init_status: ExitStatus | None = None
         self.host_takes_error = False  # run() raises init's error, so it is not logged
         self.shutting_down: Alarm | None = None
@@ -90,24 +106,14 @@ class Kernel:
 
     # --- for the host
 
-    def spawn(
-        self,
-        target: Any,
-        *,
-        name: str | None = None,
-        detached: bool = False,
-        parent: Task | None = None,
-        program: str | None = None,
-    ) -> Task:
-        """Make a generator or coroutine object a ready task; the first one is init. Raises as NewTask does."""
-        return self.lifecycle.spawn(target, name=name, detached=detached, parent=parent, program=program)
+    def spawn(self, target: Any, **options: Any) -> Task:
+        """Make a generator or coroutine object a ready task; the first one is init. As `Lifecycle.spawn`."""
+        return self.lifecycle.spawn(target, **options)
 
     def run(self) -> ExitStatus | None:
         """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed."""
-        if current_kernel() is not None:
-            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
-        _this_thread.kernel = self
         runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
+        self._take_thread()
         try:
             while self.table.alive:
                 if runq:
@@ -124,22 +130,29 @@ class Kernel:
         return self.init_status
 
     def step(self) -> bool:
-        """Exactly one step, waiting for what is due if nothing is ready. False if all is over or nothing can run."""
-        runq = self.scheduler.runq
-        self._deliver(0.0)
-        while not runq and self.table.alive:
-            if self._at_standstill():
-                return False
-            self._idle()
-        if not self.table.alive:
+        """Exactly one step, the one that `run` would take next; False if all is over or nothing can ever run.
+
+        As in `run`, what is due is delivered between two turns, and waited for if nothing is ready.
+        """
+        self._take_thread()
+        try:
+            while self.scheduler.in_turn() or self._next_turn():
+                if self.scheduler.step(self.stepwise):
+                    return True
             return False
-        self.scheduler.step(self.stepwise)
-        return True
+        finally:
+            _this_thread.kernel = None
 
     def post(self, action: Callable[[], None]) -> None:
         """Have the kernel call `action` between two steps, soon. For signal handlers and other threads."""
         self.posted.append(action)
         self.readiness.wake_up.ring()
+
+    def interrupt(self) -> None:
+        """SIGINT: INT for the foreground job, or for init if there is none."""
+        job = [task for tid in self.foreground if (task := self.table.get(tid)) is not None and task.status is None]
+        for task in job or filter(None, [self.table.get(1)]):
+            self.kill(task, INT, sender=None, reason="SIGINT", grace=math.inf)
 
     def shut_down(self, reason: str, grace: float = SHUTDOWN_GRACE) -> None:
         """Send every task TERM, newest first; after `grace` seconds KILL. Harmless when it has begun."""
@@ -163,7 +176,7 @@ class Kernel:
         self.table.closed = "the system has been closed"
         for task in reversed(list(self.table)):
             if task.status is None:
-                self.lifecycle.kill_now(task, TaskKilled(KILL))
+                self.signals.kill_now(task, TaskKilled(KILL))
         self.readiness.close()
 
     def __enter__(self) -> Kernel:
@@ -173,6 +186,12 @@ class Kernel:
         self.close()
 
     # --- the round
+
+    def _take_thread(self) -> None:
+        """From now on this is the thread's kernel; the caller gives the thread back."""
+        if current_kernel() is not None:
+            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
+        _this_thread.kernel = self
 
     def _deliver(self, timeout: float) -> bool:
         """Wake whom I/O or a timer is due for, I/O first. True if any I/O came."""
@@ -198,7 +217,20 @@ class Kernel:
             self._standstill()
         else:
             self.clock.wait(self._deliver, self.timers.next_deadline())
+            if self.timers.heap:  # a virtual clock has jumped; polling again would see what was just delivered, unread
+                self._ring()
+
+    def _next_turn(self) -> bool:
+        """Step by step: what `run` does between two turns. False if there is no next one."""
+        runq = self.scheduler.runq
+        if runq:
             self._deliver(0.0)
+        while self.table.alive and not runq:
+            if self._at_standstill():
+                return False
+            self._idle()
+        self.scheduler.left = max(scheduler.SHORTEST_TURN, len(runq))
+        return self.table.alive > 0
 
     def _take_posted(self) -> None:
         while self.posted:
@@ -213,15 +245,7 @@ class Kernel:
         )
 
     def _standstill(self) -> None:
-        self.deadlock = Deadlock(
-            "nothing can ever run again:\n"
-            + "\n".join(
-                f"  task {info.tid} ({info.name}) waits: {info.waiting_on}"
-                + (f", at {info.stack[-1]}" if info.stack else "")
-                for info in self.tasks()
-                if info.state == "blocked"
-            )
-        )
+        self.deadlock = standstill(self.table)
         self.shut_down("deadlock")
 
     def init_ended(self, status: ExitStatus) -> None:
@@ -232,8 +256,8 @@ class Kernel:
     def _kill_the_late(self, grace: float) -> None:
         for task in reversed(list(self.table)):
             if task.status is None:
-                self.log(f"{self.lifecycle.late(task)} did not end within {grace:g} s of shutdown: KILL")
-                self.lifecycle.kill_now(task, TaskKilled(KILL))
+                self.log(f"{self.signals.late(task)} did not end within {grace:g} s of shutdown: KILL")
+                self.signals.kill_now(task, TaskKilled(KILL))
 
     def _info(self, task: Task, running: Task | None) -> TaskInfo:
         parent = self.table.get(task.parent)
@@ -242,7 +266,7 @@ class Kernel:
             task.tid,
             1 if adopted else task.parent,
             task.name,
-            "running" if task is running else task.state,
+            "running" if task is running else "stopped" if task.stopped is not None else task.state,
             task.wait.describe(task) if task.wait else "",
             stack_of(task),
             task.program,

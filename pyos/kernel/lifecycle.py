@@ -1,32 +1,35 @@
-"""Lives and deaths: how a task is started, ends, is killed, and who is told.
+"""Lives and deaths: how a task is started, how it ends, and who is told.
 
 Rules kept here:
 - a death is told to everyone who waits for it; the parent's wait reaps it, otherwise it stays a zombie;
-- an uncaught error is logged once, at death, unless somebody is already waiting for the task;
-- TERM is raised once and escalates to KILL after its grace; KILL closes every frame at once;
+- an uncaught error is logged once, at death, unless somebody is already waiting for the task or it is linked;
+- what a dead task owned is released by the kernel; what was linked to it dies, and its own failure is raised in the
+  parent that it was linked to;
 - when init ends, the system shuts down.
 """
 
 from __future__ import annotations
 
-import math
 import traceback
+from collections.abc import Iterable
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import LimitExceeded, TaskExit, TaskKilled
+from pyos.errors import LimitExceeded, LinkedTaskFailed, TaskExit, TaskKilled
 from pyos.kernel import trampoline
-from pyos.kernel.clock import Alarm
-from pyos.kernel.tasks import ZOMBIE_WARNING, Task
-from pyos.kernel.trampoline import BLOCKED
-from pyos.signals import KILL, Signal
+from pyos.kernel.limits import Quota
+from pyos.kernel.tasks import ZOMBIE_WARNING, Task, WaitObject
+from pyos.limits import Limits
+from pyos.signals import TERM
 from pyos.status import ExitStatus
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
 
+LINK_GRACE = 1.0  # seconds that a linked child has for its clean-up once its parent has ended
 
-class Exits:
+
+class Exits(WaitObject):
     """The wait object of tasks waiting for others to end. `task.ticket`: the Task waited for; None for any child."""
 
     def add(self, task: Task, target: Task | None) -> None:
@@ -48,65 +51,109 @@ class Exits:
     def holds(self, task: Task) -> bool:
         return task.ticket is None or task in (task.ticket.waiters or ())
 
+    def holder(self, task: Task) -> Task | None:
+        return task.ticket  # type: ignore[no-any-return]
+
 
 class Lifecycle:
-    """Starting, ending and killing tasks, on the parts of one kernel."""
+    """Starting and ending tasks, on the parts of one kernel."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.graces: dict[int, Alarm] = {}  # tid of a task that was sent TERM: when it gets KILL
-        self.abandoned: list[str] = []  # what was said of frames that could not be closed
 
     # --- birth
 
-    def spawn(self, target: Any, *, name: str | None, detached: bool, parent: Task | None, program: str | None) -> Task:
+    def spawn(
+        self,
+        target: Any,
+        *,
+        name: str | None = None,
+        detached: bool = False,
+        linked: bool = False,
+        limits: Limits | None = None,
+        parent: Task | None = None,
+        program: str | None = None,
+    ) -> Task:
         """Check a target and make it a ready task. Raises as NewTask does."""
         kernel = self.kernel
         if type(target) is not GeneratorType and type(target) is not CoroutineType:
             raise not_a_target(target)
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"a name is a string, not {type(name).__name__}")
+        if name is not None:
+            if not isinstance(name, str):
+                raise TypeError(f"a name is a string, not {type(name).__name__}")
+            name = str.__str__(name)  # not a subclass's: it goes into the log
         if trampoline.has_started(target):
             raise ValueError(f"{target.__name__} has started already: call the function again for a fresh one")
+        detached, linked = bool(detached), bool(linked)  # now, as their classes may be the user's
+        quota = parent.quota if parent else None
+        if limits is not None:
+            quota = self._quota(limits, quota)
         if program is None:
             program = parent.program if parent else ""
         try:
-            task = kernel.table.add(parent, target, name or target.__name__, program, bool(detached))
+            task = kernel.table.add(parent, target, name or target.__name__, program, detached, quota)
         except LimitExceeded:
             target.close()
             raise
+        if linked and parent is not None:
+            if parent.links is None:
+                parent.links = {}
+            parent.links[task] = None
         kernel.scheduler.runq.append(task)
         return task
+
+    def _quota(self, limits: Any, outer: Quota | None) -> Quota:
+        if not issubclass(type(limits), Limits):
+            raise TypeError(f"limits are a Limits(...), not {type(limits).__name__}")
+        around = outer.limits if outer is not None else self.kernel.limits
+        return Quota(limits.checked().within(around), outer)
 
     # --- death
 
     def end(self, task: Task, value: Any = None, error: BaseException | None = None) -> None:
         """The task's outermost frame returned or raised: record it and tell who waits."""
         signal = None
+        sender = 0
+        if task.pending is not None:
+            self.report_lost(task.pending.errors)
         if error is not None:
-            if isinstance(error, TaskExit):
-                value, error = error.value, None
-            elif isinstance(error, SystemExit):
-                value, error = error.code, None
-            elif isinstance(error, TaskKilled):
-                signal, error = error.signal, None
-        self._bury(task, ExitStatus(task.tid, task.name, value, error, signal))
+            raised: Any = error
+            kind = type(error)  # isinstance would ask the object, which is the user's
+            if issubclass(kind, TaskExit):
+                value, error = raised.value, None
+            elif issubclass(kind, SystemExit):
+                value, error = raised.code, None
+            elif issubclass(kind, TaskKilled):
+                signal, sender, error = raised.signal, raised.sender, None
+        self.bury(task, ExitStatus(task.tid, task.name, value, error, signal), sender)
 
-    def _bury(self, task: Task, status: ExitStatus) -> None:
+    def bury(self, task: Task, status: ExitStatus, sender: int = 0) -> None:
+        """The task has no frames left: record how it ended (`sender`: whose signal it was), and tell who waits."""
         kernel = self.kernel
-        if task.dying is not None and (alarm := self.graces.pop(task.tid, None)):
-            kernel.timers.cancel(alarm)
+        if task.dying is not None:
+            kernel.signals.forget(task)
+        if task.owned:
+            self._release(task)
+        if task.links:
+            self._end_links(task)
+        mother = kernel.table.get(task.parent)
+        linked = mother is not None and mother.links is not None and task in mother.links
         waiters = task.waiters
         parent = kernel.table.bury(task, status)
         wake = kernel.scheduler.wake
         told = False
+        if linked:
+            assert mother is not None
+            told = self._end_linked(task, mother, status, sender)
         if waiters:
             for waiter in waiters:
+                if waiter is mother and told:
+                    continue  # it has had LinkedTaskFailed instead
                 told = True
                 if waiter is parent:
                     kernel.table.reap(parent, task)
                 wake(waiter, status)
-        if parent is not None and parent.wait is kernel.exits and parent.ticket is None:
+        if parent is not None and parent.wait is kernel.exits and parent.ticket is None and task.tid in kernel.table:
             told = True
             kernel.table.reap(parent, task)
             wake(parent, status)
@@ -121,81 +168,47 @@ class Lifecycle:
                 "wait for them, or start them with detached=True"
             )
 
+    def _release(self, task: Task) -> None:
+        """Give up what the task owned, last come first."""
+        owned, task.owned = task.owned, None
+        for thing in reversed(owned or {}):
+            thing.owner_died(task)
+
+    def _end_links(self, task: Task) -> None:
+        """The parent is dead: its linked children are adopted, which unlinks them, and told to end, newest first."""
+        links, task.links = task.links, None
+        for child in reversed(links or {}):
+            self.kernel.kill(child, TERM, sender=task, reason="its parent has ended", grace=LINK_GRACE)
+
+    def _end_linked(self, task: Task, mother: Task, status: ExitStatus, sender: int) -> bool:
+        """A linked child has ended: unlink it, and raise its failure in its parent. True if the parent was told."""
+        assert mother.links is not None
+        del mother.links[task]
+        if status.ok or (status.signal is not None and sender == mother.tid) or mother.dying is not None:
+            return False
+        kernel = self.kernel
+        if mother.wait is kernel.exits and (mother.ticket is None or mother.ticket is task):
+            mother.ticket = None  # the task has forgotten its waiters
+            if not task.detached:
+                kernel.table.reap(mother, task)
+        failure = LinkedTaskFailed(status)
+        failure.__cause__ = status.error
+        kernel.signals.deliver(mother, failure)
+        return True
+
+    def report_lost(self, errors: Iterable[BaseException]) -> None:
+        """A task has ended without having seen these: the failures of linked children among them are logged."""
+        for error in errors:
+            if isinstance(error, LinkedTaskFailed) and error.status.error is not None:
+                self._report(error.status)
+
     def _report(self, status: ExitStatus) -> None:
         if status.tid == 1 and self.kernel.host_takes_error:
             return
         assert status.error is not None
         lines = "".join(format_error(status.error)).rstrip()
-        self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {type(status.error).__name__}\n{lines}")
-
-    # --- killing
-
-    def kill(
-        self, target: Task | None, signal: Signal, *, sender: Task | None, reason: str | None, grace: float
-    ) -> bool:
-        """Send a signal; True if the target was alive. Raises TaskKilled when a task sends itself TERM."""
-        if target is None or target.status is not None:
-            return False
-        error = TaskKilled(signal, sender.tid if sender else 0, reason)
-        if signal is KILL:
-            self.kill_now(target, error)
-            return True if sender is None or sender.status is None else BLOCKED  # it may have hit its sender
-        if target.dying is not None:
-            return True
-        target.dying = error
-        if not target.callers and not trampoline.has_started(trampoline.innermost(target)):
-            trampoline.innermost(target).close()
-            self._bury(target, ExitStatus(target.tid, target.name, signal=signal))
-            return True
-        if grace != math.inf:
-            self.graces[target.tid] = self.kernel.timers.set_alarm(grace, lambda: self._grace_over(target, grace))
-        if target is sender:
-            raise error
-        if target.wait is not None:
-            self.kernel.scheduler.interrupt(target, error)
-        else:
-            self.kernel.scheduler.kill_ready(target, error)
-        return True
-
-    def _grace_over(self, task: Task, grace: float) -> None:
-        if task.status is None:
-            self.graces.pop(task.tid, None)
-            self.kernel.log(f"{self.late(task)} did not end within {grace:g} s of TERM: KILL")
-            self.kill_now(task, TaskKilled(KILL))
-
-    def late(self, task: Task) -> str:
-        """A task and its innermost line, for the log."""
-        stack = trampoline.stack_of(task)
-        return f"task {task.tid} ({task.name})" + (f" at {stack[-1]}" if stack else "")
-
-    def kill_now(self, task: Task, error: TaskKilled) -> None:
-        """KILL: close every frame, with the victim as the running task."""
-        if isinstance(task.dying, TaskKilled) and task.dying.signal is KILL:
-            return  # its own clean-up sent it
-        task.dying = error
-        if task.wait is not None:
-            self.kernel.scheduler.unblock(task)
-        trampoline.close(
-            task, lambda trap: self._answer_now(task, trap), lambda gen, why: self._abandon(task, gen, why)
-        )
-        self._bury(task, ExitStatus(task.tid, task.name, signal=KILL))
-
-    def _answer_now(self, task: Task, yielded: Any) -> Any:
-        """Carry out a trap of a frame that is being closed; BLOCKED if it cannot be answered at once."""
-        if yielded is None:
-            return BLOCKED
-        handler = self.kernel.handlers.get(type(yielded))
-        if handler is None:
-            raise self.kernel.bad_trap(yielded)
-        answer = handler(self.kernel, task, yielded)
-        if answer is BLOCKED and task.wait is not None:
-            self.kernel.scheduler.unblock(task)
-        return answer
-
-    def _abandon(self, task: Task, gen: Any, why: str) -> None:
-        line = f"killing task {task.tid} ({task.name}), in {gen.__qualname__}: {why}"
-        self.abandoned.append(line)
-        self.kernel.log(line)
+        kind = trampoline.class_name(type(status.error))
+        self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {kind}\n{lines}")
 
 
 def not_a_target(target: Any) -> TypeError:
@@ -207,5 +220,9 @@ def not_a_target(target: Any) -> TypeError:
 
 
 def format_error(error: BaseException) -> list[str]:
-    """A traceback as Python prints it, without the kernel's frames."""
-    return traceback.format_exception(type(error), error, error.__traceback__)
+    """A traceback as Python prints it, without the kernel's frames. It cannot fail: the exception is the user's."""
+    try:
+        return traceback.format_exception(type(error), error, trampoline.traceback_of(error))
+    except Exception as failure:
+        what, why = trampoline.class_name(type(error)), trampoline.class_name(type(failure))
+        return [f"{what}, which cannot be printed: that raised {why}"]

@@ -13,62 +13,107 @@ This module does not know what a trap is, nor why a task blocks or wakes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pyos.errors import LimitExceeded
+from pyos.errors import LimitExceeded, TaskKilled
 from pyos.status import ExitStatus
+
+if TYPE_CHECKING:
+    from pyos.kernel.limits import Quota
+    from pyos.kernel.trampoline import Pending
 
 MAX_TASKS = 1_000_000
 ZOMBIE_WARNING = 10_000
 
 
-class WaitObject(Protocol):
+class WaitObject:
     """What a task can be blocked on. `task.ticket` is the object's own note about that task's wait."""
 
+    __slots__ = ()
+
     def leave(self, task: Task) -> None:
-        """Forget the task, which is about to be woken by something else."""
+        """Forget the task, which is about to be woken by something else, or is being killed."""
+        raise NotImplementedError
 
     def describe(self, task: Task) -> str:
         """Why the task waits, for a person: `sleep 0.4s`, `read fd 5`, `wait task 7`."""
+        raise NotImplementedError
 
     def holds(self, task: Task) -> bool:
         """True if the task is known here as waiting (for audits)."""
+        raise NotImplementedError
+
+    def holder(self, task: Task) -> Task | None:
+        """The one task that can end this wait, where there is only one: who holds the lock, who is waited for."""
+        return None
+
+    def undelivered(self, task: Task) -> Sequence[BaseException]:
+        """The errors that the wait will end with."""
+        return ()
+
+    def interrupt(self, task: Task, error: BaseException) -> bool:
+        """The wait ends with an error. True if the task has to wait on before the error can be raised."""
+        self.leave(task)
+        return False
+
+
+class Owned(Protocol):
+    """What a task can own: it is released when the task dies."""
+
+    def owner_died(self, task: Task) -> None: ...
+
+
+class Grantor(Protocol):
+    """What gives answers that must not be lost with the task they were given to."""
+
+    def take_back(self, task: Task, answer: Any) -> None:
+        """The task was killed before the answer was delivered."""
 
 
 class Task:
     """One task: what to resume, whom to return to, what it waits for, and how it ended.
 
     `gen` is what the scheduler resumes, always with None: the innermost generator, or a stand-in for it (see
-    trampoline.py). `callers` are the suspended generators that called it, outermost first. A task that holds an answer
-    is its own stand-in: `gen` is the task, `held` the generator, `answer` what its next resume delivers.
+    trampoline.py). `callers` are the suspended generators that called it, outermost first. A task that holds an
+    answer is its own stand-in: `gen` is the task, `held` the generator, `answer` what its next resume delivers, and
+    `grant` who wants the answer back if it cannot be delivered any more (meaningful only while `held` is set).
     """
 
     __slots__ = (
-        "tid", "parent", "name", "program", "detached",
-        "gen", "callers", "held", "answer", "wait", "ticket", "dying", "pending",
-        "status", "waiters", "zombies", "living", "warned",
+        "tid", "parent", "name", "program", "detached", "quota",
+        "gen", "callers", "held", "answer", "grant", "wait", "ticket", "dying", "pending", "stopped", "deadline",
+        "status", "waiters", "zombies", "living", "warned", "links", "owned", "mailbox",
     )  # fmt: skip
 
-    def __init__(self, tid: int, parent: int, name: str, program: str, gen: Any, detached: bool) -> None:
+    def __init__(
+        self, tid: int, parent: int, name: str, program: str, gen: Any, detached: bool, quota: Quota | None
+    ) -> None:
         self.tid = tid
         self.parent = parent
         self.name = name
         self.program = program
         self.detached = detached
+        self.quota = quota
         self.gen = gen
         self.callers: list[Any] | None = None
         self.held: Any = None
         self.answer: Any = None
+        self.grant: Grantor | None = None
         self.wait: WaitObject | None = None
         self.ticket: Any = None
-        self.dying: BaseException | None = None  # the first TaskKilled it was sent
-        self.pending: BaseException | None = None  # to be raised at its next wait
+        self.dying: TaskKilled | None = None  # the first TaskKilled it was sent
+        self.pending: Pending | None = None  # errors to be raised once its answer has been used
+        self.stopped: Any = None  # the gate that holds it back
+        self.deadline: Any = None  # of the innermost Timeout that it is in
         self.status: ExitStatus | None = None
         self.waiters: dict[Task, None] | None = None  # who waits for this task
         self.zombies: OrderedDict[int, Task] | None = None  # dead children not waited for, in order of death
         self.living = 0  # children that can still be waited for
         self.warned = False
+        self.links: dict[Task, None] | None = None  # living children that die with it
+        self.owned: dict[Owned, None] | None = None  # what is released at its death
+        self.mailbox: Any = None  # made by the first message
 
     @property
     def state(self) -> str:
@@ -77,26 +122,25 @@ class Task:
             return "zombie"
         return "ready" if self.wait is None else "blocked"
 
-    def hold(self, answer: Any) -> None:
-        """Have the next resume deliver `answer`."""
+    def hold(self, answer: Any, grant: Grantor | None = None) -> None:
+        """Have the next resume deliver `answer`, which `grant` wants back if that does not happen."""
         self.answer = answer
+        self.grant = grant
         self.held = self.gen
         self.gen = self
 
-    def release(self) -> Any:
-        """Step aside for the generator; returns it, and the answer is gone from `answer`."""
+    def send(self, nothing: Any) -> Any:
+        """As a stand-in: step aside, and deliver the answer."""
+        answer = self.answer
         gen = self.gen = self.held
         self.held = self.answer = None
-        return gen
-
-    def send(self, nothing: Any) -> Any:
-        """As a stand-in: deliver the answer."""
-        answer = self.answer
-        return self.release().send(answer)
+        return gen.send(answer)
 
     def throw(self, error: BaseException) -> Any:
         """As a stand-in: an exception goes before the answer."""
-        return self.release().throw(error)
+        gen = self.gen = self.held
+        self.held = self.answer = None
+        return gen.throw(error)
 
     def __repr__(self) -> str:
         return f"<task {self.tid} {self.name!r} {self.state}>"
@@ -132,15 +176,19 @@ class TaskTable:
         self.closed: str | None = None  # why no more tasks are taken, once they are not
         self.zombies = 0
 
-    def add(self, parent: Task | None, gen: Any, name: str, program: str, detached: bool) -> Task:
-        """Enter a new task. Raises LimitExceeded when the table is full or closed."""
+    def add(
+        self, parent: Task | None, gen: Any, name: str, program: str, detached: bool, quota: Quota | None = None
+    ) -> Task:
+        """Enter a new task. Raises LimitExceeded when the table or the quota is full, or the table is closed."""
         if self.closed is not None:
             raise LimitExceeded(f"no new tasks: {self.closed}")
         tasks = self.tasks
         if len(tasks) >= self.limit:
             raise LimitExceeded(f"there are {len(tasks)} tasks already, the most this system takes")
+        if quota is not None:
+            quota.enter()
         tid = self.last_tid = self.last_tid + 1
-        task = tasks[tid] = Task(tid, parent.tid if parent else 0, name, program, gen, detached)
+        task = tasks[tid] = Task(tid, parent.tid if parent else 0, name, program, gen, detached, quota)
         if parent is not None and not detached:
             parent.living += 1
         return task
@@ -148,6 +196,9 @@ class TaskTable:
     def get(self, tid: int) -> Task | None:
         """The task with this tid, dead or alive, unless it has been reaped."""
         return self.tasks.get(tid)
+
+    def __contains__(self, tid: int) -> bool:
+        return tid in self.tasks
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self.tasks.values())
@@ -171,15 +222,16 @@ class TaskTable:
         """Record a death: the task becomes a zombie of its parent, or is reaped at once. Returns that parent."""
         task.status = status
         task.gen = TOMBSTONE
-        task.callers = task.dying = task.pending = task.held = task.answer = task.waiters = None
+        task.callers = task.dying = task.pending = task.held = task.answer = task.grant = task.waiters = None
+        task.stopped = task.deadline = task.mailbox = None
         if task.zombies:
-            for tid in task.zombies:
-                del self.tasks[tid]
+            for zombie in task.zombies.values():
+                self._forget(zombie)
             self.zombies -= len(task.zombies)
             task.zombies = None
         parent = self.parent_of(task)
         if parent is None:
-            del self.tasks[task.tid]
+            self._forget(task)
             return None
         self.zombies += 1
         parent.living -= 1
@@ -192,5 +244,10 @@ class TaskTable:
         """The parent has waited for its dead child: forget the child."""
         assert parent.zombies is not None
         del parent.zombies[zombie.tid]
-        del self.tasks[zombie.tid]
+        self._forget(zombie)
         self.zombies -= 1
+
+    def _forget(self, task: Task) -> None:
+        del self.tasks[task.tid]
+        if task.quota is not None:
+            task.quota.leave()

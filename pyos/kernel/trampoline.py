@@ -1,4 +1,4 @@
-"""The stack of generators: call, return, throw, close. Everything the scheduler's loop resumes is explained here.
+"""The stack of generators: call, return, throw. Everything the scheduler's loop resumes is explained here.
 
 A task is a stack: `task.gen` is the innermost generator and runs; `task.callers` wait for it, outermost first.
 Yielding a generator pushes it; its end pops it. When something unusual has to happen at the next resume, a *stand-in*
@@ -7,23 +7,27 @@ So raising in a task, or holding back a signal, costs the loop nothing when it d
 
 Rules kept here:
 - no generator is resumed inside an `except` block: it would inherit the exception as its context;
-- a traceback shows userland frames only: the kernel's are cut off after every resume (`strip`);
-- each frame is closed once, innermost first, also through `yield from` and `await`.
+- a traceback shows userland frames only: the kernel's are cut off after every resume (`strip`).
+
+Closing a stack is closing.py's.
 """
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Iterator
-from types import CoroutineType, FrameType, GeneratorType
+from collections.abc import Iterator
+from types import CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import BadTrap, KernelPanic, TaskExit
+from pyos.errors import BadTrap, KernelPanic
 
 if TYPE_CHECKING:
     from pyos.kernel.tasks import Task
 
-CLOSING_LIMIT = 1000  # traps one frame may have answered while it is being closed; more is a spin
+PATIENCE = 64  # traps answered at once that an error which was held back waits for
+OWN_FRAMES = ("pyos.kernel.", "pyos.observe.")  # modules whose frames no task sees
+
+# An exception's class is the user's, and its metaclass may lie
+class_name = type.__dict__["__name__"].__get__
 
 Resumable = Any  # a generator, a coroutine, or a stand-in
 
@@ -98,18 +102,20 @@ class Thrower:
 
 
 class Pending:
-    """Stands in for a task that holds an answer and was sent a signal.
+    """Stands in for a task that holds an answer while errors are held back: signals, time-outs, failed children.
 
-    The answer is delivered, traps answered at once are carried out, and the signal is raised at the first bare yield,
-    at the first trap that would block (`Scheduler.block` sees to that), or after `budget` traps.
+    The answer is delivered, traps answered at once are carried out, and the first error is raised at the first bare
+    yield, at the first trap that would block (`Scheduler.block` sees to that), or when patience ends; then the next.
+    It is also the task's book of these errors: `task.pending`, None when there are none.
     """
 
-    __slots__ = ("task", "gen", "budget")
+    __slots__ = ("task", "gen", "errors", "patience")
 
-    def __init__(self, task: Task, gen: Resumable, budget: int) -> None:
+    def __init__(self, task: Task, error: BaseException) -> None:
         self.task = task
-        self.gen = gen
-        self.budget = budget
+        self.gen = task.gen
+        self.errors = [error]
+        self.patience = PATIENCE
 
     def send(self, answer: Any) -> Any:
         return self._resume(answer, None)
@@ -120,8 +126,7 @@ class Pending:
     def _resume(self, answer: Any, error: BaseException | None) -> Any:
         task = self.task
         while True:
-            gen = self.gen
-            task.gen = gen
+            gen = task.gen = self.gen
             try:
                 yielded = gen.send(answer) if error is None else gen.throw(error)
             except StopIteration as stop:
@@ -130,26 +135,55 @@ class Pending:
                 answer, error = stop.value, None
                 self.gen = task.callers.pop()
                 continue
-            self.gen = task.gen  # a Thrower has stepped aside
-            self.budget -= 1
-            if yielded is None or self.budget <= 0:
-                return raise_pending(task)
-            if type(yielded) in (GeneratorType, CoroutineType):
-                answer, error = None, None
-                try:
-                    (call_generator if type(yielded) is GeneratorType else call_coroutine)(None, task, yielded)
-                except BadTrap as bad:
-                    error = bad.with_traceback(None)
-                self.gen = task.gen
+            except BaseException as exc:
+                if not task.callers:
+                    raise
+                strip(exc)
+                answer, error = None, exc
+                self.gen = task.callers.pop()
                 continue
-            task.gen = self
-            return yielded
+            self.gen = task.gen  # what stood in for the generator has stepped aside
+            if task.pending is not self:
+                return yielded  # that was the last error, or it was taken back: its deadline has become meaningless
+            if task.wait is not None:  # a gate has parked the task
+                task.gen = self
+                return yielded
+            self.patience -= 1
+            if yielded is None or self.patience <= 0:
+                if type(yielded) is CoroutineType and not has_started(yielded):
+                    yielded.close()  # it would complain that it was never awaited
+                answer, error = None, self.take()
+            elif type(yielded) in (GeneratorType, CoroutineType):
+                answer, error = None, self._call(yielded)
+            else:
+                task.gen = self
+                return yielded
 
+    def _call(self, sub: Any) -> BaseException | None:
+        """Call a subroutine behind this stand-in; an error if it cannot be called."""
+        task = self.task
+        try:
+            (call_generator if type(sub) is GeneratorType else call_coroutine)(None, task, sub)
+        except BadTrap as bad:
+            return bad.with_traceback(None)
+        self.gen = task.gen
+        return None
 
-def raise_pending(task: Task) -> Any:
-    """Raise the signal that was held back, at the task's current yield."""
-    error, task.pending = task.pending, None
-    return task.gen.throw(error)
+    def take(self) -> BaseException:
+        """Take the first error, which the caller raises at the task's current yield; the others stay held back."""
+        error = self.errors[0]
+        self.task.gen = self.gen
+        self.forget(error)
+        if self.errors:
+            self.patience = PATIENCE
+            self.task.gen = self
+        return error
+
+    def forget(self, error: BaseException) -> None:
+        """An error is no longer to be raised."""
+        self.errors = [other for other in self.errors if other is not error]
+        if not self.errors:
+            self.task.pending = None
 
 
 def throw_later(task: Task, error: BaseException) -> None:
@@ -157,24 +191,38 @@ def throw_later(task: Task, error: BaseException) -> None:
     task.gen = Thrower(task, task.gen, error)
 
 
+def hold_back(task: Task, error: BaseException) -> None:
+    """Have `error` raised in a ready task: at its yield, or, if that has an answer (or an error) coming, after it."""
+    if task.pending is not None:
+        task.pending.errors.append(error)
+    elif task.gen is task or type(task.gen) is Thrower:
+        task.pending = task.gen = Pending(task, error)
+    else:
+        throw_later(task, error)
+
+
 def fail(task: Task, error: BaseException) -> bool:
     """The task's slice raised: pass the error to whoever can catch it. False if there is nobody, and the task is over.
 
     If a generator let the error out, it is finished and its caller is next; if a handler raised it, the innermost
-    generator is suspended at its yield and gets it there.
+    generator is suspended at its yield and gets it there (with the frames of user code that the handler ran).
     """
     strip(error)
     gen = task.gen
-    if is_finished(gen):
+    if is_finished(innermost(task)):
         if not task.callers:
             return False
         gen = task.callers.pop()
-        if task.pending is not None:
-            gen = Pending(task, gen, CLOSING_LIMIT)
-    else:
-        error.__traceback__ = None  # raised by a handler: the kernel's frames are of no use to userland
     task.gen = Thrower(task, gen, error)
     return True
+
+
+def is_panic(error: BaseException) -> bool:
+    """True for a KernelPanic raised by the kernel itself. A task that raises one has failed like any other."""
+    if not issubclass(type(error), KernelPanic):
+        return False
+    raised_in = innermost_frame(error)
+    return raised_in is not None and in_kernel(raised_in.tb_frame)
 
 
 def is_finished(gen: Resumable) -> bool:
@@ -185,11 +233,39 @@ def is_finished(gen: Resumable) -> bool:
 
 
 def strip(error: BaseException) -> None:
-    """Cut the kernel's own frames off the front of a traceback."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("pyos.kernel."):
+    """Cut the kernel's own frames, and its observers', off the front of a traceback."""
+    trace = traceback_of(error)
+    while trace is not None and in_kernel(trace.tb_frame):
         trace = trace.tb_next
-    error.__traceback__ = trace
+    set_traceback(error, trace)
+
+
+_SLOT: Any = vars(BaseException)["__traceback__"]
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """An exception's traceback, whatever its class makes of attributes."""
+    trace: TracebackType | None = _SLOT.__get__(error)
+    return trace
+
+
+def innermost_frame(error: BaseException) -> TracebackType | None:
+    """Where an exception was raised."""
+    trace = traceback_of(error)
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def set_traceback(error: BaseException, trace: TracebackType | None) -> None:
+    """Also where the exception's class refuses to have attributes set, as a frozen dataclass does."""
+    _SLOT.__set__(error, trace)
+
+
+def in_kernel(frame: FrameType) -> bool:
+    """True for a frame of the kernel's own code, or of its observers'."""
+    name = frame.f_globals.get("__name__")
+    return type(name) is str and name.startswith(OWN_FRAMES)
 
 
 # --- looking -----------------------------------------------------------------------------------------------------
@@ -197,10 +273,22 @@ def strip(error: BaseException) -> None:
 
 def innermost(task: Task) -> Resumable:
     """The innermost generator itself, looking through stand-ins."""
-    gen = task.gen
+    return behind(task.gen, task)
+
+
+def behind(gen: Resumable, task: Task) -> Resumable:
+    """What a stand-in of this task stands for."""
     while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
         gen = task.held if gen is task else gen.gen
     return gen
+
+
+def stand_ins(task: Task, caller: Resumable = None) -> Iterator[Any]:
+    """What is in front of the task's innermost generator (or of a caller), in the order in which it steps aside."""
+    gen = task.gen if caller is None else caller
+    while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
+        yield gen
+        gen = task.held if gen is task else gen.gen
 
 
 def delegate(gen: Any) -> Any:
@@ -212,11 +300,13 @@ def delegate(gen: Any) -> Any:
     return inner if type(inner) in (GeneratorType, CoroutineType) else None
 
 
-def frames(task: Task) -> Iterator[Any]:
-    """Every generator of the task, outermost first, those entered by `yield from` and `await` included."""
-    for gen in [*(task.callers or ()), innermost(task)]:
-        if type(gen) not in (GeneratorType, CoroutineType):
-            gen = gen.gen  # a stand-in that was called from
+def frames(task: Task, above: int = 0) -> Iterator[Any]:
+    """Every generator of the task, outermost first, those entered by `yield from` and `await` included.
+
+    `above`: how many of the callers are left out.
+    """
+    for gen in [*(task.callers or ())[above:], task.gen]:
+        gen = behind(gen, task)
         while gen is not None:
             yield gen
             gen = delegate(gen)
@@ -238,91 +328,7 @@ def stack_of(task: Task) -> tuple[str, ...]:
 def describe(value: Any) -> str:
     """A short repr that cannot fail: the object is the user's."""
     try:
-        text = repr(value)
+        text = str.__str__(repr(value))  # it may be of a subclass
     except BaseException as error:
-        return f"a {type(value).__name__} (its repr raised {type(error).__name__})"
+        return f"a {class_name(type(value))} (its repr raised {class_name(type(error))})"
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-# --- closing -----------------------------------------------------------------------------------------------------
-
-
-def close(task: Task, answer_now: Callable[[Any], Any], complain: Callable[[Any, str], None]) -> None:
-    """Close every frame of a task, innermost first, each once.
-
-    `answer_now(trap)` carries out a trap yielded by clean-up code and answers it, or returns BLOCKED when it cannot be
-    answered at once; `complain(frame, why)` reports an error in clean-up, or a frame that had to be abandoned.
-    """
-    for gen in reversed(list(frames(task))):
-        inner = delegate(gen)
-        if inner is not None and not is_finished(inner):
-            _abandon([gen])  # closing it would resume the inner one, which has been abandoned
-            why: str | None = f"it waits for {inner.__name__}: the frame is abandoned with it"
-        else:
-            why = _close_frame(gen, answer_now)
-        if why is not None:
-            complain(gen, why)
-
-
-def _close_frame(gen: Any, answer_now: Callable[[Any], Any]) -> str | None:
-    """Close one frame; returns what went wrong, for the log. The frames its clean-up calls are closed with it."""
-    if not has_started(gen):
-        gen.close()
-        return None
-    stack = [gen]
-    answer: Any = None
-    error: BaseException | None = GeneratorExit()
-    for _ in range(CLOSING_LIMIT):
-        try:
-            yielded = stack[-1].send(answer) if error is None else stack[-1].throw(error)
-        except StopIteration as stop:
-            stack.pop()
-            answer, error = stop.value, None
-        except BaseException as exc:
-            stack.pop()
-            answer, error = None, exc
-            strip(exc)
-        else:
-            answer, error = _answer_closing(yielded, stack, answer_now)
-            if answer is BLOCKED:
-                _abandon(stack)
-                what = describe(yielded)
-                return f"its clean-up yielded {what}, which cannot be answered at once: the frame is abandoned"
-        if not stack:
-            return None if error is None or isinstance(error, (GeneratorExit, TaskExit)) else _last_words(error)
-    _abandon(stack)
-    return f"its clean-up yielded {CLOSING_LIMIT} times: the frame is abandoned"
-
-
-def _answer_closing(
-    yielded: Any, stack: list[Any], answer_now: Callable[[Any], Any]
-) -> tuple[Any, BaseException | None]:
-    """Deal with what clean-up code yielded: push a subroutine, or have a trap answered."""
-    if type(yielded) in (GeneratorType, CoroutineType):
-        if not has_started(yielded):
-            stack.append(yielded)
-            return None, None
-        return None, BadTrap(f"{yielded.__name__} has started already")
-    try:
-        return answer_now(yielded), None
-    except KernelPanic:
-        raise
-    except BaseException as exc:  # TaskExit among them
-        return None, exc.with_traceback(None)
-
-
-def _last_words(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    return f"its clean-up raised {describe(error)}{where}"
-
-
-def _abandon(stack: list[Any]) -> None:
-    """Keep suspended frames alive for ever: their finalisers would resume them, and complain when they yield again.
-
-    A reference held from Python would be dropped at exit, so it is leaked on purpose (the log has named the frame).
-    """
-    for gen in stack:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(gen))

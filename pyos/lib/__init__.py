@@ -1,1 +1,9 @@
-"""Userland's library, written with traps only: `sockets` for TCP, `console` for reading standard input by lines."""
+"""Userland's library, written with traps only.
+
+    console   reading standard input by lines
+    dataflow  coroutines that are sent items: stages, sources and sinks, XML events, threads and processes as targets
+    exits     how a program's end is told
+    options   a program's command line, and its errors in one line
+    ps        a table of tasks
+    sockets   TCP
+"""

@@ -6,6 +6,7 @@ put into the Trap class only while debugging.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,9 @@ class Unyielded:
 
         def new(kind: type[Trap[Any]], *args: Any, **kwargs: Any) -> Trap[Any]:
             trap: Trap[Any] = object.__new__(kind)
-            book[id(trap)] = userland_line(sys._getframe(1))
+            builder = sys._getframe(1)
+            if not builder.f_globals.get("__name__", "").startswith("pyos.lib."):  # which keeps some for later
+                book[id(trap)] = userland_line(builder)
             return trap
 
         def died(trap: Trap[Any]) -> None:
@@ -55,6 +58,7 @@ class Unyielded:
         try:
             yield
         finally:
+            gc.collect()  # those in cycles, such as a traceback's, as long as they can be reported
             delattr(Trap, "__del__")
             setattr(Trap, "__new__", plain_new)
             book.clear()

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from pyos import KILL, GetTid, KillTask, LimitExceeded, NewTask, Sleep, Tasks, WaitTask
+from pyos import KILL, GetTid, KillTask, LimitExceeded, Limits, NewTask, Sleep, Tasks, WaitTask
 from pyos.kernel import lifecycle
 from tests.kernel.programs import fails, forever, outcome, sleeps, yields
 
@@ -141,7 +141,7 @@ def test_a_full_table_refuses_and_closes_the_target(run):
         yield WaitTask(2)
         return error, target.gi_frame, (yield NewTask(forever()))
 
-    error, frame, tid = run(main(), max_tasks=4).value
+    error, frame, tid = run(main(), limits=Limits(max_tasks=4)).value
     assert type(error) is LimitExceeded
     assert "4 tasks" in str(error)
     assert frame is None
@@ -157,7 +157,7 @@ def test_zombies_count_against_the_limit(run):
         yield WaitTask()
         return type(refused), (yield outcome(NewTask(yields(0))))
 
-    assert run(main(), max_tasks=4).value == (LimitExceeded, 5)
+    assert run(main(), limits=Limits(max_tasks=4)).value == (LimitExceeded, 5)
 
 
 def test_ten_thousand_zombies_are_warned_of_once_by_name(make_kernel, log, monkeypatch):
@@ -270,7 +270,7 @@ def test_a_failed_child_frees_its_frames_with_its_error(run):
 
 @pytest.mark.parametrize("limit", [1, 2])
 def test_the_first_task_is_taken_even_by_a_small_table(run, limit):
-    assert run(yields(1, "ok"), max_tasks=limit).value == "ok"
+    assert run(yields(1, "ok"), limits=Limits(max_tasks=limit)).value == "ok"
 
 
 def test_a_table_that_is_closed_says_why(run):

@@ -1,0 +1,110 @@
+"""Closing a stack of generators: each frame once, innermost first, also through `yield from` and `await`.
+
+A trap that clean-up code yields is carried out if it can be answered at once. A frame whose clean-up would have to
+wait is abandoned: kept alive for ever, because its finaliser would only resume it again, and accounted for by the
+caller.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterable
+from types import CoroutineType, GeneratorType
+from typing import Any
+
+from pyos.errors import BadTrap, TaskExit
+from pyos.kernel.trampoline import (
+    BLOCKED,
+    delegate,
+    describe,
+    has_started,
+    innermost_frame,
+    is_finished,
+    is_panic,
+    strip,
+)
+from pyos.traps import Timeout
+
+CLOSING_LIMIT = 1000  # traps one frame may have answered while it is being closed; more is a spin
+
+
+AnswerNow = Callable[[Any], Any]
+"""Carries out a trap that clean-up code yielded, and answers it; BLOCKED when it cannot be answered at once."""
+Complain = Callable[[Any, str], None]
+"""Reports an error in a frame's clean-up, or a frame that had to be abandoned."""
+
+
+def close(stack: Iterable[Any], answer_now: AnswerNow, complain: Complain) -> None:
+    """Close frames (outermost first, as `trampoline.frames` tells them), innermost first, each once."""
+    for gen in reversed(list(stack)):
+        inner = delegate(gen)
+        if inner is not None and not is_finished(inner):
+            _abandon([gen])  # closing it would resume the inner one, which has been abandoned
+            why: str | None = f"it waits for {inner.__name__}: the frame is abandoned with it"
+        else:
+            why = _close_frame(gen, answer_now)
+        if why is not None:
+            complain(gen, why)
+
+
+def _close_frame(gen: Any, answer_now: AnswerNow) -> str | None:
+    """Close one frame; returns what went wrong, for the log. The frames its clean-up calls are closed with it."""
+    if not has_started(gen):
+        gen.close()
+        return None
+    stack = [gen]
+    answer: Any = None
+    error: BaseException | None = GeneratorExit()
+    for _ in range(CLOSING_LIMIT):
+        try:
+            yielded = stack[-1].send(answer) if error is None else stack[-1].throw(error)
+        except StopIteration as stop:
+            stack.pop()
+            answer, error = stop.value, None
+        except BaseException as exc:
+            stack.pop()
+            answer, error = None, exc
+            strip(exc)
+        else:
+            answer, error = _answer_closing(yielded, stack, answer_now)
+            if answer is BLOCKED:
+                _abandon(stack)
+                what = describe(yielded)
+                return f"its clean-up yielded {what}, which cannot be answered at once: the frame is abandoned"
+        if not stack:
+            return None if error is None or issubclass(type(error), (GeneratorExit, TaskExit)) else _last_words(error)
+    _abandon(stack)
+    return f"its clean-up yielded {CLOSING_LIMIT} times: the frame is abandoned"
+
+
+def _answer_closing(yielded: Any, stack: list[Any], answer_now: AnswerNow) -> tuple[Any, BaseException | None]:
+    """Deal with what clean-up code yielded: push a subroutine, or have a trap answered."""
+    while type(yielded) is Timeout:  # nothing takes any time here
+        yielded = yielded.target
+    if type(yielded) in (GeneratorType, CoroutineType):
+        if not has_started(yielded):
+            stack.append(yielded)
+            return None, None
+        return None, BadTrap(f"{yielded.__name__} has started already")
+    try:
+        return answer_now(yielded), None
+    except BaseException as exc:  # TaskExit among them
+        if is_panic(exc):
+            raise
+        strip(exc)
+        return None, exc
+
+
+def _last_words(error: BaseException) -> str:
+    trace = innermost_frame(error)
+    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return f"its clean-up raised {describe(error)}{where}"
+
+
+def _abandon(stack: list[Any]) -> None:
+    """Keep suspended frames alive for ever: their finalisers would resume them, and complain when they yield again.
+
+    A reference held from Python would be dropped at exit, so it is leaked on purpose (the log has named the frame).
+    """
+    for gen in stack:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(gen))
