@@ -264,7 +264,8 @@ def in_pyos(program):
         thread.start()
         while thread.is_alive():
             yield pyos.Sleep(0.01)
-    said += [line.removeprefix("pyos: ") for line in log.getvalue().splitlines() if line.startswith("pyos: ")]
+    logged = [line for line in log.getvalue().splitlines() if line.startswith("pyos: ")]
+    said += [line.removeprefix("pyos: ").rstrip(":") for line in logged]
     return said or ["the system has ended"]
 
 
@@ -272,8 +273,8 @@ def boot(program, said):
     try:
         pyos.run(program(pyos, said.append))
     except BaseException as error:
-        reason = " ".join(str(error).split())
-        said.append(f"{type(error).__name__}: {reason.partition(', at ')[0]}")
+        reason = [line.strip() for line in str(error).splitlines()]
+        said.append(f"{type(error).__name__}: {' '.join(reason[:2])}")
 
 
 def main(*argv):
