@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from pyos import handles
 from pyos.kernel.scheduler import Handler
 from pyos.traps import Trap
 
@@ -52,11 +53,13 @@ class Unyielded:
 
         setattr(Trap, "__new__", new)
         setattr(Trap, "__del__", died)
+        setattr(handles, "new", new)
         try:
             yield
         finally:
             delattr(Trap, "__del__")
             setattr(Trap, "__new__", plain_new)
+            setattr(handles, "new", object.__new__)
             book.clear()
 
 
