@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyos.handles import Cell, Channel, Condition, Event, Handle, Lock, Semaphore
-from pyos.kernel.sync import ChannelObject
+from pyos.kernel.channels import ChannelObject
 from pyos.kernel.syscalls.binding import a_tid, handles
 from pyos.kernel.tasks import Grantor, Task
 from pyos.traps import (
