@@ -23,6 +23,7 @@ ORDER = """
     pyos.traps
     pyos.handles
     pyos.manual
+    pyos.lib.group
     pyos.lib
     pyos.lib.ps
     pyos.lib.exits
@@ -45,6 +46,8 @@ ORDER = """
     pyos.kernel.clock
     pyos.kernel.poller
     pyos.kernel.waitgraph
+    pyos.kernel.waitqueue
+    pyos.kernel.channels
     pyos.kernel.sync
     pyos.kernel.choice
     pyos.kernel.scheduler

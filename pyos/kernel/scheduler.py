@@ -54,7 +54,7 @@ class Scheduler:
 
     def grant(self, task: Task, answer: Any, grantor: Grantor | None = None) -> None:
         """As `wake`, with an answer that counts also when it is None; undelivered, `grantor` has it back."""
-        task.wait = None
+        task.wait = task.ticket = None
         task.hold(answer, grantor)
         self.runq.append(task)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyos.handles import Cell, Channel, Condition, Event, Handle, Lock, Semaphore
-from pyos.kernel.sync import ChannelObject
+from pyos.kernel.channels import ChannelObject
 from pyos.kernel.syscalls.binding import a_tid, handles
 from pyos.kernel.tasks import Grantor, Task
 from pyos.traps import (
@@ -41,14 +41,25 @@ def behind(kernel: Kernel, handle: Any, *kinds: type[Handle]) -> Any:
     return found
 
 
+# The four busiest do first what `behind` does: 0.1 µs of a ping-pong's half.
+
+
 @handles(Acquire)
 def acquire(kernel: Kernel, task: Task, trap: Acquire) -> Any:
-    return behind(kernel, trap.lock, Lock, Semaphore).acquire(task)
+    handle = trap.lock
+    found = handle.kernel_object if type(handle) is Lock else None
+    if found is None or found.home is not kernel.sync:
+        found = behind(kernel, handle, Lock, Semaphore)
+    return found.acquire(task)
 
 
 @handles(Release)
 def release(kernel: Kernel, task: Task, trap: Release) -> Any:
-    return behind(kernel, trap.lock, Lock, Semaphore).release(task)
+    handle = trap.lock
+    found = handle.kernel_object if type(handle) is Lock else None
+    if found is None or found.home is not kernel.sync:
+        found = behind(kernel, handle, Lock, Semaphore)
+    return found.release(task)
 
 
 @handles(WaitEvent)
@@ -82,12 +93,20 @@ def notify(kernel: Kernel, task: Task, trap: Notify) -> Any:
 
 @handles(Put)
 def put(kernel: Kernel, task: Task, trap: Put) -> Any:
-    return behind(kernel, trap.channel, Channel).put(task, trap.item)
+    handle = trap.channel
+    found = handle.kernel_object if type(handle) is Channel else None
+    if found is None or found.home is not kernel.sync:
+        found = behind(kernel, handle, Channel)
+    return found.put(task, trap.item)
 
 
 @handles(Get)
 def get(kernel: Kernel, task: Task, trap: Get[Any]) -> Any:
-    return behind(kernel, trap.channel, Channel).get(task)
+    handle = trap.channel
+    found = handle.kernel_object if type(handle) is Channel else None
+    if found is None or found.home is not kernel.sync:
+        found = behind(kernel, handle, Channel)
+    return found.get(task)
 
 
 @handles(CloseChannel)
@@ -107,7 +126,10 @@ def store(kernel: Kernel, task: Task, trap: Store) -> Any:
 
 @handles(Send)
 def send(kernel: Kernel, task: Task, trap: Send) -> Any:
-    target = kernel.table.get(a_tid(trap.tid))
+    tid = trap.tid
+    if type(tid) is not int:
+        a_tid(tid)
+    target = kernel.table.tasks.get(tid)
     if target is None or target.status is not None:
         return False
     return (target.mailbox or kernel.sync.mailbox_of(target)).put(task, (task.tid, trap.message))
