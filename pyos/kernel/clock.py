@@ -122,6 +122,11 @@ class Timers(WaitObject):
         heappush(self.heap, alarm.entry)
         return alarm
 
+    def clear(self) -> None:
+        """Forget every deadline."""
+        self.heap.clear()
+        self.dead = self.eternal = 0
+
     def cancel(self, alarm: Alarm) -> None:
         """Forget an alarm; harmless if it has gone off."""
         if alarm.action is not None:

@@ -16,7 +16,8 @@ import random
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pyos.errors import Deadlock, TaskKilled
@@ -71,6 +72,7 @@ class Kernel:
         self.table = TaskTable(self.limits.max_tasks or MAX_TASKS)
         self.clock: Clock = clock or RealClock()
         self.timers = Timers(self.clock)
+        self.seed = seed
         self.random = random.Random(seed)
         self.choose = choose or (choice.first if seed is None else choice.seeded(self.random))
         self.scheduler = Scheduler(self, choice.Fifo() if runq is None else runq)
@@ -101,6 +103,7 @@ class Kernel:
         self.host_takes_error = False  # run() raises init's error, so it is not logged
         self.shutting_down: Alarm | None = None
         self.deadlock: Deadlock | None = None
+        self.check: Any = None  # the checker, while it runs this kernel
 
     # --- for the host
 
@@ -110,11 +113,8 @@ class Kernel:
 
     def run(self) -> ExitStatus | None:
         """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed."""
-        if current_kernel() is not None:
-            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
-        _this_thread.kernel = self
         runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
-        try:
+        with running_in_this_thread(self):
             while self.table.alive:
                 if runq:
                     turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
@@ -123,8 +123,6 @@ class Kernel:
                         self._deliver(0.0)
                 else:
                     self._idle()
-        finally:
-            _this_thread.kernel = None
         if self.deadlock is not None:
             raise self.deadlock
         return self.init_status
@@ -178,6 +176,21 @@ class Kernel:
                 self.signals.kill_now(task, TaskKilled(KILL))
         self.readiness.close()
 
+    def reset(self) -> None:
+        """Kill what is left and start anew, as after boot: for those who run many short systems one after the other.
+
+        The clock and the run queue are the caller's to wind back.
+        """
+        for task in reversed(list(self.table)):
+            if task.status is None:
+                self.signals.kill_now(task, TaskKilled(KILL))
+        self.table = TaskTable(self.table.limit)
+        self.timers.clear()
+        self.sync = Sync(self)
+        self.random.seed(self.seed)
+        self.foreground = ()
+        self.init_status = self.shutting_down = self.deadlock = None
+
     def __enter__(self) -> Kernel:
         return self
 
@@ -191,13 +204,14 @@ class Kernel:
         events = self.readiness.fetch(timeout)
         if events:
             if self.timers.due() and self.choose("event", ("io", "timer")):
-                self._ring()
+                self.ring_due()
             self.readiness.deliver(events)
         if self.timers.heap:
-            self._ring()
+            self.ring_due()
         return bool(events)
 
-    def _ring(self) -> None:
+    def ring_due(self) -> None:
+        """Wake or call whatever is due by now."""
         for owner in self.timers.pop_due():
             if isinstance(owner, Task):
                 self.scheduler.wake(owner)
@@ -256,6 +270,18 @@ class Kernel:
 def current_kernel() -> Kernel | None:
     """The kernel that runs in this thread."""
     return getattr(_this_thread, "kernel", None)
+
+
+@contextmanager
+def running_in_this_thread(kernel: Kernel) -> Iterator[None]:
+    """While inside, `kernel` is the one that runs in this thread. Raises RuntimeError if another one does."""
+    if current_kernel() is not None:
+        raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
+    _this_thread.kernel = kernel
+    try:
+        yield
+    finally:
+        _this_thread.kernel = None
 
 
 def exit_code(status: ExitStatus, ended_by: Signal | int | None = None) -> int:
