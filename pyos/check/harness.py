@@ -44,12 +44,13 @@ class Harness:
         leaks: bool = True,
         limits: Limits | None = None,
         wrappers: Sequence[Any] = (),
+        queue: ExploringQueue | None = None,
     ) -> None:
         self.program = program
         self.max_steps = max_steps
         self.leaks = leaks
         self.clock = VirtualClock()
-        self.queue = ExploringQueue(self._choose)
+        self.queue = ExploringQueue(self._choose) if queue is None else queue
         self.failure: Failure | None = None
         self.steps = 0
         self.invariants: list[Callable[[], Any]] = []
@@ -73,6 +74,7 @@ class Harness:
         setattr(kernel, "init_ended", self._end_of_init)
         self.is_list = False
         self.chooser: Chooser = lambda kind, options: 0
+        self.time_passes: Callable[[], None] = lambda: None
 
     # --- one run
 
@@ -152,6 +154,7 @@ class Harness:
         if deadline is None:
             return False
         self.clock.time = max(self.clock.time, deadline)
+        self.time_passes()
         self.kernel.ring_due()
         return True
 

@@ -7,6 +7,8 @@ recorded.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from pyos.kernel.choice import Chooser
 from pyos.kernel.tasks import Task
 
@@ -35,3 +37,16 @@ class ExploringQueue(list[Task]):
         """Drop the entries of the dead, which are no options."""
         self[:] = [task for task in self if task.status is None]
         self.stale = False
+
+
+class PickingQueue(ExploringQueue):
+    """The same for strategies that look at every step, also where there is only one option: it asks `pick(tasks)`."""
+
+    def __init__(self, choose: Chooser, pick: Callable[[Sequence[Task]], int]) -> None:
+        super().__init__(choose)
+        self.pick = pick
+
+    def popleft(self) -> Task:
+        if self.stale:
+            self.purge()
+        return self.pop(self.pick(self)) if self else self.pop()
