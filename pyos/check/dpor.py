@@ -1,9 +1,10 @@
 """Dynamic partial order reduction: one run of each set of schedules that differ only in the order of independent steps.
 
-Source sets and sleep sets (Abdulla, Aronis, Jonsson, Sagonas, POPL 2014). After each run its steps are ordered by what
-happened before what; a *race* is a pair of dependent steps of two tasks with nothing in between. Where the second could have
-come first, a task that begins such a run is entered for backtracking at the first step's node. A task *sleeps* at a node
-while everything that starts with it has been seen; a run in which all ready tasks sleep is given up.
+Source sets and sleep sets (Abdulla, Aronis, Jonsson, Sagonas, POPL 2014). After each run its steps are ordered by
+what happened before what; a *race* is a pair of dependent steps of two tasks with nothing in between. Where the
+second could have come first, a task that begins such a run is entered for backtracking at the first step's node. A
+task *sleeps* at a node while everything that starts with it has been seen; a run in which all ready tasks sleep is
+given up.
 
     node        a point before a step: who was ready, who has been run from here, who is yet to be
     happened before   a bit mask of step numbers for each step, itself included
@@ -12,10 +13,13 @@ while everything that starts with it has been seen; a run in which all ready tas
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyos.check.footprint import Footprints, Name, Step
 from pyos.kernel.tasks import Task
+
+if TYPE_CHECKING:
+    from pyos.check.harness import Harness
 
 
 class Asleep(Exception):
@@ -53,6 +57,7 @@ class Dpor:
 
     def __init__(self, footprints: Footprints) -> None:
         self.footprints = footprints
+        self.harness: Harness | None = None  # the one that it watches, where that is another than for the rest
         self.complete = False
         self.bound = ""
         self.nodes: list[Node] = []

@@ -1,7 +1,7 @@
-"""What each step touches: the kernel objects it reads or writes, also indirectly, under names that are the same in every run.
+"""What each step touches: the kernel objects it reads or writes, also indirectly, by names that each run gives alike.
 
-Two steps of different tasks are independent if nothing that one of them writes is touched by the other: then their order
-makes no difference. Touched are
+Two steps of different tasks are independent if nothing that one of them writes is touched by the other: then their
+order makes no difference. Touched are
 - the object of the trap: a lock, a channel, a cell (a `load` reads, the rest writes), a mailbox;
 - ("task", t): written by every step of t, by whatever wakes, starts, signals or kills t;
 - ("life", t): read by those who ask whether t lives, written by its end; ("children", t): its ends as seen by t;
@@ -143,7 +143,7 @@ class Footprints:
             return handler
         if kind in OBJECT_OF:
             return self._wrap_object(handler, OBJECT_OF[kind], kind not in READS)
-        enter = {
+        enter: Callable[[Task, Any], None] = {
             traps.NewTask: lambda task, trap: self.step.touch(("table",)),
             traps.Exec: lambda task, trap: self.step.touch(("table",)),
             traps.Random: lambda task, trap: self.step.touch(("random",)),
@@ -263,5 +263,3 @@ class Footprints:
         for thing in task.owned or ():
             if thing in self.objects:
                 step.touch(self.objects[thing])
-
-

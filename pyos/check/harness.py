@@ -6,9 +6,7 @@ A run ends when nothing is ready and no deadline is left, at its first failure, 
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from types import CoroutineType, GeneratorType
 from typing import Any
 
@@ -17,20 +15,15 @@ from pyos.check.report import Failure
 from pyos.kernel.choice import Chooser
 from pyos.kernel.clock import VirtualClock
 from pyos.kernel.kernel import Kernel, running_in_this_thread
+from pyos.kernel.scheduler import Handler
 from pyos.kernel.tasks import Task
+from pyos.kernel.trampoline import describe, stack_of
 from pyos.kernel.waitgraph import cycle_from, explain
 from pyos.limits import Limits
 from pyos.status import ExitStatus
+from pyos.traps import ReadWait, WriteWait
 
 MAX_STEPS = 10_000  # of one run; more is a livelock
-
-
-class RunEnded(BaseException):
-    """Ends a run from inside a step; `failure` says why."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure)
-        self.failure = failure
 
 
 class Harness:
@@ -52,6 +45,7 @@ class Harness:
         self.clock = VirtualClock()
         self.queue = ExploringQueue(self._choose) if queue is None else queue
         self.failure: Failure | None = None
+        self.running = False
         self.steps = 0
         self.invariants: list[Callable[[], Any]] = []
         self.at_end: list[Callable[[], Any]] = []
@@ -61,7 +55,7 @@ class Harness:
             clock=self.clock,
             runq=self.queue,
             choose=self._choose,
-            wrappers=wrappers,
+            wrappers=[self._refuse_descriptors, *wrappers],
             log=self.log.append,
             limits=limits,
         )
@@ -86,6 +80,7 @@ class Harness:
         invariants = self.invariants
         steps, most = 0, self.max_steps
         with running_in_this_thread(kernel):
+            self.running = True
             try:
                 outcome = self._start()
                 while True:
@@ -107,10 +102,8 @@ class Harness:
                     outcome = self.outcome()
                 elif kernel.init_status is not None:
                     outcome = kernel.init_status.value
-            except RunEnded as ended:
-                self.failure = ended.failure
-                self.steps = steps
-                outcome = None
+            finally:
+                self.running = False
         return outcome
 
     def _begin(self, chooser: Chooser) -> None:
@@ -158,6 +151,19 @@ class Harness:
         self.kernel.ring_due()
         return True
 
+    def _refuse_descriptors(self, kernel: Kernel, kind: type, handler: Handler) -> Handler:
+        """A real descriptor is ready when it likes: a run that waits for one cannot be repeated."""
+        if kind not in (ReadWait, WriteWait):
+            return handler
+
+        def refused(kernel: Kernel, task: Task, trap: Any) -> Any:
+            where = stack_of(task)[-1].partition(" ")[0]
+            what = f"{where}: {describe(trap)} waits for a real descriptor, which is not under the checker's control"
+            self.failure = self.failure or Failure("nondeterminism", what, task.tid)
+            return handler(kernel, task, trap)
+
+        return refused
+
     # --- what is seen in passing
 
     def _bury_seen(self, task: Task, status: ExitStatus, sender: int = 0) -> None:
@@ -175,7 +181,7 @@ class Harness:
         if self.is_list:
             return
         if self.leaks:
-            left = [task for task in self.kernel.table if task.status is None and not task.detached]
+            left = [task for task in self.kernel.table if task.wait is not None and not task.detached]
             if left and self.failure is None and status.error is None:
                 names = ", ".join(f"task {task.tid} ({task.name})" for task in left)
                 self.failure = Failure("leak", f"init has ended, and left {names}", left[0].tid)
@@ -243,7 +249,3 @@ def name_of(condition: Callable[[], Any]) -> str:
     code = getattr(condition, "__code__", None)
     where = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
     return f"{getattr(condition, '__name__', repr(condition))}{where}"
-
-
-def describe(value: Any) -> str:
-    return f"{type(value).__name__}"

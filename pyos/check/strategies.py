@@ -17,12 +17,16 @@ class Strategy(Protocol):
 
     name: str
     complete: bool  # it has been everywhere
-    bound: str  # what it leaves out, in words
+
+    @property
+    def bound(self) -> str:
+        """What it leaves out, in words; "" for nothing."""
 
     def next(self) -> bool:
         """Get ready for another run; False if there is none."""
 
-    def choose(self, kind: str, options: Sequence[Any]) -> int: ...
+    def choose(self, kind: str, options: Sequence[Any]) -> int:
+        """The index of the option to take."""
 
     @property
     def chosen(self) -> tuple[int, ...]:
@@ -112,11 +116,15 @@ class Sampler:
 
     name = "production"
     complete = False
-    bound = "one schedule, production's"
 
     def __init__(self) -> None:
         self.record: list[int] = []
         self.runs = 0
+
+    @property
+    def bound(self) -> str:
+        """What it leaves out, in words."""
+        return "one schedule, production's"
 
     def next(self) -> bool:
         self.record = []
@@ -150,11 +158,14 @@ class Random(Sampler):
     """Every option is as likely as any other, at each choice."""
 
     name = "random"
-    bound = "a random sample"
 
     def __init__(self, seed: int | str | None) -> None:
         super().__init__()
         self.random = random.Random(seed)
+
+    @property
+    def bound(self) -> str:
+        return "a random sample"
 
     def pick(self, kind: str, options: Sequence[Any]) -> int:
         return int(self.random.random() * len(options))
