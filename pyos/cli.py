@@ -1,7 +1,7 @@
-"""The command line: `python -m pyos boot PROGRAM [ARG...]`, `python -m pyos man [TRAP]`.
+"""The command line: `python -m pyos boot PROGRAM [ARG...]`, `check PROGRAM [ARG...]`, `man [TRAP]`.
 
-Exit code: init's integer value (None is 0), 1 for an uncaught error, 2 for anything that fails before the first step,
-3 for a deadlock, 128+n when signal n ended it.
+Exit code of boot: init's integer value (None is 0), 1 for an uncaught error, 2 for anything that fails before the first
+step, 3 for a deadlock, 128+n when signal n ended it. That of check: 0 nothing found, 1 a failure, 2 as above.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import argparse
 import contextlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import pyos
-from pyos.errors import Deadlock, ProgramError
+from pyos.check import command
+from pyos.errors import Deadlock
 from pyos.host import signals_handled
 from pyos.kernel.kernel import Kernel, exit_code, log_to_stderr
 from pyos.kernel.loader import Loader
@@ -23,21 +23,7 @@ from pyos.kernel.poller import BACKENDS
 from pyos.manual import page
 from pyos.observe.debug import Unyielded
 from pyos.observe.strace import Strace
-
-
-class UsageError(Exception):
-    """Something failed before the first step; the message is one line, `details` go before it."""
-
-    def __init__(self, message: str, details: str = "") -> None:
-        super().__init__(message)
-        self.details = details
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {self.prog} --help)")
+from pyos.usage import Parser, UsageError, loaded
 
 
 def parser() -> Parser:
@@ -53,6 +39,7 @@ def parser() -> Parser:
     boot.add_argument("program", help="a Python file with a main that is a generator or async function")
     boot.add_argument("args", nargs=argparse.REMAINDER, help="arguments for the program's main, as strings")
     boot.set_defaults(run=boot_program)
+    command.add_to(commands)
     man = commands.add_parser("man", help="explain a trap, or list them all", description="Explain a trap.")
     man.add_argument("trap", nargs="?", help="its name, for example Sleep")
     man.set_defaults(run=print_manual)
@@ -95,7 +82,7 @@ def boot_program(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         if options.debug:
             stack.enter_context(unyielded.watching())
-        target = load(loader, options.program, options.args)
+        target = loaded(options.program, lambda: loader.load(loader.find(options.program), options.args))
         kernel = stack.enter_context(Kernel(poller=options.poller, seed=seed, wrappers=wrappers, home=home))
         kernel.spawn(target, name=stem(options.program), program=options.program)
         caught = stack.enter_context(signals_handled(kernel))
@@ -117,37 +104,6 @@ def print_manual(options: argparse.Namespace) -> int:
         raise UsageError(f"there is no trap {options.trap} (see pyos man)")
     print(text)
     return 0
-
-
-def load(loader: Loader, program: str, args: Sequence[str]) -> Any:
-    """Load the program to boot; every way in which that can fail is a UsageError."""
-    try:
-        return loader.load(loader.find(program), args)
-    except ProgramError as error:
-        raise UsageError(str(error)) from None
-    except SyntaxError as error:
-        raise UsageError(f"{error.filename or program}:{error.lineno}: syntax error: {error.msg}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        if loading_frames(error, program):
-            raise failed_while_loading(error, program) from None
-        raise UsageError(f"cannot boot {program}: {getattr(error, 'strerror', None) or error}") from None
-    except (Exception, SystemExit) as error:
-        raise failed_while_loading(error, program) from None
-
-
-def loading_frames(error: BaseException, program: str) -> Any:
-    """The part of a traceback that starts in the program."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(("pyos.", "tokenize")):
-        trace = trace.tb_next
-    return trace if trace is not None and trace.tb_frame.f_globals.get("__file__") == program else None
-
-
-def failed_while_loading(error: BaseException, program: str) -> UsageError:
-    """An exception at the program's top level: its own traceback, then the line."""
-    trace = loading_frames(error, program)
-    details = "".join(traceback.format_exception(type(error), error, trace))
-    return UsageError(f"cannot boot {program}: it raised {type(error).__name__} while loading", details)
 
 
 def stem(path: str) -> str:

@@ -47,17 +47,17 @@ def check(
     `leaks=False` allows tasks and locks to be left at the end. The check stops at the first failure unless
     `keep_going`. `replay` runs one schedule again. Errors: TypeError, ValueError, ReplayError.
     """
+    import dataclasses
     import functools
 
-    from pyos.check.explorer import Explorer
+    from pyos.check.explorer import Explorer, Settings
     from pyos.check.replay import decode, identity_of
 
     if not callable(program):
         raise TypeError(f"a program to check is a function, not {type(program).__name__}: pass it without calling it")
-    identity = identity_of(program, argv=[repr(arg) for arg in args])
-    explorer = Explorer(
-        functools.partial(program, *args) if args else program,
-        identity,
+    name = getattr(program, "__name__", "program")
+    settings = Settings(
+        strategy=strategy,
         budget=budget,
         isolated=isolated,
         seed=seed,
@@ -69,7 +69,17 @@ def check(
         limits=limits,
         progress=progress,
     )
-    return explorer.check(strategy) if replay is None else explorer.replay(decode(replay, identity))
+    given = [f"args={tuple(args)!r}"] if args else []
+    given += [
+        f"{field.name}={getattr(settings, field.name)!r}"
+        for field in dataclasses.fields(settings)
+        if field.name in ("seed", "max_steps", "leaks", "limits") and getattr(settings, field.name) != field.default
+    ]
+    settings.command = lambda text: f"pyos.check({', '.join([name, *given, f'replay={text!r}'])})"
+    identity = identity_of(program, argv=[repr(arg) for arg in args], seed=seed)
+    choices = None if replay is None else decode(replay, identity)
+    with Explorer(functools.partial(program, *args) if args else program, identity, settings) as explorer:
+        return explorer.check() if choices is None else explorer.replay(choices)
 
 
 def always(condition: Callable[[], Any]) -> None:

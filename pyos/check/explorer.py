@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
 from time import monotonic
 from typing import Any
 
@@ -13,18 +15,55 @@ from pyos.check.guards import guarded
 from pyos.check.harness import MAX_STEPS, Harness
 from pyos.check.isolation import check_isolation
 from pyos.check.queue import PickingQueue
-from pyos.check.recorder import Recorder, Row
+from pyos.check.race import find_race
 from pyos.check.replay import ReplayError, encode
 from pyos.check.report import Failure, Report
 from pyos.check.shrink import Shrinker, trimmed
-from pyos.check.story import tell
-from pyos.check.strategies import Dfs, Diverged, Pct, Production, Random, Replay
+from pyos.check.strategies import STRATEGIES, Dfs, Elsewhere, Pct, Production, Random, Replay
+from pyos.check.witness import Recording, Witness
 from pyos.limits import Limits
 
-STRATEGIES = ("portfolio", "dfs", "dpor", "random", "pct", "delay", "production")
 BATCH = 32  # runs of one strategy of a portfolio before the next has its turn
 SHARE_OF_DELAYS = 0.25  # of the budget, at most, for schedules with few deviations
+PROGRESS_EVERY = 256  # schedules
 Progress = Callable[[Report, float], None]
+
+
+@dataclass
+class Settings:
+    """How to check; `pyos.check` explains them. Raises TypeError or ValueError for what makes no sense.
+
+    `share`: (i, n), this is the i-th of n processes; `variables`: a failure's recording has the variables of each
+    step; `passes`: errors of a task that end the check; `command`: how to type a replay string.
+    """
+
+    strategy: str = "portfolio"
+    budget: float | None = 60.0
+    isolated: bool = False
+    seed: int | str | None = None
+    depth: int = 3
+    delays: int = 2
+    max_steps: int = MAX_STEPS
+    leaks: bool = True
+    keep_going: bool = False
+    limits: Limits | None = None
+    progress: Progress | None = None
+    home: str | None = None
+    share: tuple[int, int] = (0, 1)
+    variables: bool = False
+    passes: tuple[type[BaseException], ...] = ()
+    command: Callable[[str], str] = str
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise ValueError(f"no strategy {self.strategy!r}: there are {', '.join(STRATEGIES)}")
+        for name, least in (("depth", 1), ("delays", 0), ("max_steps", 1)):
+            value = getattr(self, name)
+            if type(value) is not int:
+                raise TypeError(f"{name} is an int, not {type(value).__name__}")
+            if value < least:
+                raise ValueError(f"{name} is at least {least}, not {value}")
+        Budget(self.budget)
 
 
 class Budget:
@@ -52,40 +91,31 @@ class Budget:
 
 
 class Explorer:
-    """Checks one program."""
+    """Checks one program; use it in a `with` block."""
 
-    def __init__(
-        self,
-        program: Callable[[], Any],
-        identity: str,
-        *,
-        budget: float | None = 60.0,
-        isolated: bool = False,
-        seed: int | str | None = None,
-        depth: int = 3,
-        delays: int = 2,
-        max_steps: int = MAX_STEPS,
-        leaks: bool = True,
-        keep_going: bool = False,
-        limits: Limits | None = None,
-        progress: Progress | None = None,
-    ) -> None:
+    def __init__(self, program: Callable[[], Any], identity: str, settings: Settings) -> None:
         self.program = program
         self.identity = identity
-        self.budget = Budget(budget)
-        self.isolated = isolated
-        self.seed = 0 if seed is None else seed
-        self.depth = depth
-        self.delays = delays
-        self.options: dict[str, Any] = {"max_steps": max_steps, "leaks": leaks, "limits": limits}
-        self.keep_going = keep_going
-        self.progress = progress
+        self.settings = settings
+        self.seed = 0 if settings.seed is None else settings.seed
+        self.options: dict[str, Any] = {
+            name: getattr(settings, name) for name in ("max_steps", "leaks", "limits", "home", "passes")
+        } | {"seed": self.seed}
+        self.budget = Budget(settings.budget)
+        self.report = Report(settings.strategy, seed=self.seed)
+        self.interrupted = False
+        self.next_sample = 1
         self.stack = ExitStack()
-        self.report = Report("")
+
+    def __enter__(self) -> Explorer:
         self.plain = self._harness()
-        self.recorder = Recorder(lambda kind, options: 0)
-        self.recorded = self._harness(wrappers=[self.recorder.wrap], queue=self.recorder.queue)
-        self.recorder.bind(self.recorded.kernel)
+        self.witness = Witness(self.program, self.options)
+        self.stack.callback(self.witness.harness.kernel.close)
+        self.guards = self.stack.enter_context(guarded([self.plain, self.witness.harness]))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stack.close()
 
     def _harness(self, **more: Any) -> Harness:
         harness = Harness(self.program, **self.options, **more)
@@ -94,96 +124,110 @@ class Explorer:
 
     # --- the whole check
 
-    def check(self, strategy: str) -> Report:
+    def check(self) -> Report:
         """Explore by one strategy, or the portfolio of all."""
-        report = self.report = Report(strategy, seed=self.seed)
-        with self.stack, guarded([self.plain, self.recorded]) as guards:
-            self.guards = guards
-            if self.isolated:
-                check_isolation(self.program)
-            self._compare_twice(())
-            if not report.failures:
-                self._explore(strategy)
-        return report
+        self.begin()
+        if not self.report.failures:
+            if self.settings.strategy == "portfolio":
+                self._portfolio()
+            else:
+                self._explore(self._strategy(self.settings.strategy))
+        self.finish()
+        return self.report
 
-    def _explore(self, strategy: str) -> None:
-        if strategy == "portfolio":
-            self._portfolio()
-            return
-        one = {
-            "dfs": Dfs,
-            "dpor": self._dpor,
-            "random": lambda: Random(self.seed),
-            "pct": lambda: Pct(self.depth, self.seed),
-            "delay": lambda: Dfs(self.delays),
+    def begin(self) -> None:
+        """What comes before the first schedule: is the program fit to be checked?"""
+        if self.settings.isolated:
+            check_isolation(self.program, self.options)
+        self._is_repeatable((), "production")
+
+    def finish(self) -> None:
+        """Say why the end was not the program's."""
+        if not self.report.complete:
+            if self.stopped:
+                self.report.bound = "stopped at the first failure"
+            elif self.interrupted:
+                self.report.bound = "interrupted"
+
+    def _strategy(self, name: str) -> Any:
+        settings = self.settings
+        part, parts = settings.share
+        seed = self.seed if parts == 1 else f"{self.seed}/{part}"
+        make: dict[str, Callable[[], Any]] = {
+            "dfs": lambda: Dfs(share=settings.share),
+            "dpor": self._thorough,
+            "random": lambda: Random(seed),
+            "pct": lambda: Pct(settings.depth, seed),
+            "delay": lambda: Dfs(settings.delays, settings.share),
             "production": Production,
-        }.get(strategy)
-        if one is None:
-            raise ValueError(f"no strategy {strategy!r}: there are {', '.join(STRATEGIES)}")
-        chosen = one()
-        for _ in self._runs(chosen):
-            if self._over():
-                self.report.bound = f"{self.budget} used up, {chosen.bound}".rstrip(", ")
-                return
-        self.report.complete = chosen.complete and not self._stopped()
-        self.report.bound = "" if self.report.complete else chosen.bound or "stopped at the first failure"
+        }
+        return make[name]()
+
+    def _explore(self, strategy: Any) -> None:
+        for _ in self._runs(strategy):
+            pass
+        self.report.complete = strategy.complete and not self.stopped
+        used_up = f"{self.budget} used up" if self.spent >= 1 else ""
+        self.report.bound = "" if self.report.complete else ", ".join(filter(None, (used_up, strategy.bound)))
 
     def _portfolio(self) -> None:
         """Production's order, then few deviations from it, then the others in turns."""
-        for strategy in (Production(), Dfs(1), Dfs(2)):
+        report, (part, parts) = self.report, self.settings.share
+        for strategy in (Production(), Dfs(1), Dfs(2)) if part == 0 else ():
             for _ in self._runs(strategy):
-                if self._over() or (strategy.name == "delay 2" and self._spent() > SHARE_OF_DELAYS):
+                if strategy.name == "delay 2" and self.spent > SHARE_OF_DELAYS:
                     break
-        thorough = self._dpor()
-        turns = [self._runs(s) for s in (Random(self.seed), Pct(2, self.seed), Pct(3, self.seed), thorough)]
-        while not self._stopped() and not self._over():
+            if strategy.complete and parts == 1:
+                report.complete = not self.stopped
+                return
+        seed = self.seed if parts == 1 else f"{self.seed}/{part}"
+        thorough = self._thorough()
+        turns = [self._runs(s) for s in (Random(seed), Pct(2, seed), Pct(3, seed), thorough)]
+        while not self.is_over:
             for turn in turns:
-                for _ in range(BATCH):
-                    if next(turn, None) is None or self._over():
-                        break
-                if thorough.complete:
-                    self.report.complete = not self._stopped()
-                    return
-        self.report.bound = f"{self.budget} used up" if not self._stopped() else "stopped at the first failure"
+                for _ in islice(turn, BATCH):
+                    pass
+            if thorough.complete:
+                report.complete = not self.stopped
+                return
+        report.bound = f"{self.budget} used up"
 
-    def _stopped(self) -> bool:
-        return bool(self.report.failures) and not self.keep_going
+    @property
+    def stopped(self) -> bool:
+        """A failure has ended the check."""
+        return bool(self.report.failures) and not self.settings.keep_going
 
-    def _spent(self) -> float:
+    @property
+    def spent(self) -> float:
+        """The part of the budget that is used up."""
         return self.budget.spent(self.report.schedules)
 
-    def _over(self) -> bool:
-        return self._spent() >= 1
+    @property
+    def is_over(self) -> bool:
+        """No further schedule is to be run."""
+        return self.interrupted or self.stopped or self.spent >= 1
 
-    # --- one strategy
+    # --- strategies
 
-    def _dpor(self) -> Any:
+    def _thorough(self) -> Any:
         """Every schedule that matters: by dpor if tasks share nothing but kernel objects, else by dfs."""
-        if not self.isolated:
+        if not self.settings.isolated:
             self._note_gain()
-            return Dfs()
+            return Dfs(share=self.settings.share)
         footprints = Footprints(isolated=True)
         strategy = Dpor(footprints)
-        strategy.harness = self._watched(footprints, strategy)
-        return strategy
-
-    def _watched(self, footprints: Footprints, strategy: Dpor) -> Harness:
         queue = PickingQueue(strategy.choose, strategy.pick)
-        harness = self._harness(wrappers=[footprints.wrap], queue=queue)
+        harness = strategy.harness = self._harness(wrappers=[footprints.wrap], queue=queue)
         harness.time_passes = strategy.time_passes
+        harness.began = footprints.begin_run
         footprints.bind(harness.kernel)
         self.stack.enter_context(footprints.naming_handles())
         self.guards.append(harness)
-        return harness
+        return strategy
 
     def _note_gain(self) -> None:
         """Say how many pairs of production's steps would not have to be tried in both orders."""
-        footprints = Footprints(isolated=True)
-        strategy = Dpor(footprints)
-        harness = self._watched(footprints, strategy)
-        strategy.next()
-        harness.run(strategy.choose)
-        steps = strategy.steps
+        steps = self.witness.record(()).steps[:500]
         pairs = [(a, b) for i, a in enumerate(steps) for b in steps[:i] if a.task != b.task]
         apart = sum(1 for a, b in pairs if not a.depends_on(b))
         if apart:
@@ -192,92 +236,90 @@ class Explorer:
                 "production's run are not, and need not be tried both ways"
             )
 
-    def _runs(self, strategy: Any) -> Iterator[None]:
+    def _runs(self, strategy: Any) -> Iterator[int]:
         """Run a strategy's schedules, one a turn, until it has no more or a failure ends the check."""
-        harness = getattr(strategy, "harness", None) or self.plain
-        report, sampled = self.report, 1
-        while not self._stopped() and strategy.next():
+        harness: Harness = getattr(strategy, "harness", None) or self.plain
+        run_over: Callable[[bool], None] = getattr(strategy, "run_over", lambda failed: None)
+        is_shared = isinstance(strategy, Dfs) and strategy.shares > 1
+        report = self.report
+        while not self.stopped and strategy.next():
+            if self.is_over:
+                return
             try:
                 outcome = harness.run(strategy.choose)
-            except Asleep:
-                report.blocked += 1
+            except (Asleep, Elsewhere) as given_up:
+                report.blocked += isinstance(given_up, Asleep)
                 continue
-            except Diverged as error:
-                self._found(Failure("nondeterminism", str(error)), trimmed(strategy.chosen), strategy.name)
+            if is_shared and strategy.is_elsewhere():
+                continue
+            failure = harness.failure
+            run_over(failure is not None)
+            if strategy.diverged:
+                self._found(Failure("nondeterminism", strategy.diverged), (), strategy.name)
                 return
-            report.count(harness.failure.kind if harness.failure is not None else outcome)
-            if harness.failure is not None:
-                self._found(harness.failure, trimmed(strategy.chosen), strategy.name)
-            elif report.schedules == sampled:
-                sampled *= 4
-                self._compare_twice(trimmed(strategy.chosen))
-            if self.progress is not None and report.schedules % 256 == 0:
-                self.progress(report, self._spent())
-            yield
+            report.count(failure.kind if failure is not None else outcome)
+            if failure is not None:
+                self._found(failure, trimmed(strategy.chosen), strategy.name)
+            elif report.schedules >= self.next_sample:
+                self.next_sample = report.schedules * 4
+                self._is_repeatable(trimmed(strategy.chosen), strategy.name)
+            if self.settings.progress is not None and report.schedules % PROGRESS_EVERY == 0:
+                self.settings.progress(report, self.spent)
+            yield report.schedules
 
     # --- a failure
+
+    def _is_repeatable(self, choices: tuple[int, ...], found_by: str) -> bool:
+        """Run these choices twice; what differs is a failure. True if nothing does."""
+        differs = self.witness.differs(choices)
+        if differs is not None:
+            self._enter(differs, self.witness.record(choices), choices, found_by)
+        return differs is None
 
     def _found(self, failure: Failure, choices: tuple[int, ...], found_by: str) -> None:
         """Confirm, shrink and tell a failure; enter it unless one like it is there."""
         if any(known.signature == failure.signature for known in self.report.failures):
             return
         failure.choices = choices
-        failure.found_by, failure.found_after = found_by, self.report.schedules
-        if failure.kind != "nondeterminism" and self._compare_twice(choices):
+        if failure.kind != "nondeterminism" and self.settings.share == (0, 1):
+            if not self._is_repeatable(choices, found_by):
+                return  # it has been entered as nondeterminism
             failure = Shrinker(self.plain, failure).shrink()
-        elif failure.kind != "nondeterminism":
-            return  # it has been entered as nondeterminism
-        failure.replay = encode(self.identity, failure.choices)
-        rows = self.record(failure.choices)
-        failure.story = tell(failure, rows, color=False)
+        self._enter(failure, self.witness.record(failure.choices), failure.choices, found_by)
+
+    def found_elsewhere(self, choices: tuple[int, ...], found_by: str) -> None:
+        """Another process has found a failing schedule."""
+        self.plain.run(Replay(choices).choose)
+        failure = self.plain.failure or Failure("nondeterminism", "a schedule failed in one process and not in another")
+        self._found(failure, choices, found_by)
+
+    def _enter(self, failure: Failure, seen: Recording, choices: tuple[int, ...], found_by: str) -> None:
+        """Put a failure and its recording into the report."""
+        again = seen.failure
+        if again is not None and again.signature == failure.signature:
+            failure = again
+        elif failure.kind not in ("nondeterminism", "leak"):
+            now = "nothing" if again is None else str(again)
+            failure = Failure("nondeterminism", f"a run found {failure}; with the same choices again: {now}")
+        if self.settings.variables:
+            seen = self.witness.record(choices, variables=True)
+        failure.choices = choices
+        failure.replay = encode(self.identity, choices)
+        failure.command = self.settings.command(failure.replay)
+        failure.found_by, failure.found_after = found_by, max(1, self.report.schedules)
+        failure.rows, failure.tasks = seen.rows, seen.tasks
+        failure.race = find_race(seen.rows, seen.steps, seen.labels)
         self.report.failures.append(failure)
 
-    def record(self, choices: tuple[int, ...], variables: bool = False) -> list[Row]:
-        """One run of these choices, step by step."""
-        self.recorder.variables = variables
-        self.recorder.begin_run()
-        replay = Replay(choices)
-        self.recorded.run(replay.choose)
-        self.recorder.end_run()
-        if replay.ran_out is not None:
-            raise ReplayError(f"the program has diverged from the schedule: {replay.ran_out}")
-        return self.recorder.rows
-
-    def _compare_twice(self, choices: tuple[int, ...]) -> bool:
-        """Run the same choices twice; a difference is a failure, reported at its line. True if there is none."""
-        first = self.record(choices)
-        failed = self.recorded.failure
-        if failed is not None and failed.kind == "nondeterminism":
-            self._found(failed, choices, "the first run")
-            return False
-        second = self.record(choices)
-        for a, b in zip(first, second):
-            if a.label != b.label:
-                message = f"step {a.number} was {in_words(a)}, and with the same choices again {in_words(b)}"
-                self._found(Failure("nondeterminism", message, a.tid), choices, "running twice")
-                return False
-        if len(first) != len(second):
-            message = f"a run had {len(first)} steps, and with the same choices again {len(second)}"
-            self._found(Failure("nondeterminism", message), choices, "running twice")
-            return False
-        return True
-
     def replay(self, choices: tuple[int, ...]) -> Report:
-        """Run one schedule again and report it alone."""
-        report = self.report = Report("replay", bound="one schedule, the one that was asked for")
-        with self.stack, guarded([self.plain, self.recorded]) as self.guards:
-            if self._compare_twice(choices):
-                rows = self.record(choices)
-                failure = self.recorded.failure
-                report.count(None if failure is None else failure.kind)
-                if failure is not None:
-                    failure.choices, failure.replay = choices, encode(self.identity, choices)
-                    failure.found_by, failure.found_after = "replay", 1
-                    failure.story = tell(failure, rows, color=False)
-                    report.failures.append(failure)
+        """Run one schedule again and report it alone. Raises ReplayError if the program has another one now."""
+        report = self.report = Report("replay", bound="one schedule, the one that was asked for", seed=self.seed)
+        if self._is_repeatable(choices, "replay"):
+            seen = self.witness.record(choices, exact=True)
+            if seen.diverged:
+                where = f"; the last step was {seen.rows[-1]}" if seen.rows else ""
+                raise ReplayError(f"the program has diverged from the schedule: {seen.diverged}{where}")
+            report.count(seen.outcome if seen.failure is None else seen.failure.kind)
+            if seen.failure is not None:
+                self._enter(seen.failure, seen, choices, "replay")
         return report
-
-
-def in_words(row: Row) -> str:
-    """A step, for a person."""
-    return f"task {row.tid} ({row.name}) at {row.where or '?'} {row.trap or 'yield'}"

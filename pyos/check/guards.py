@@ -1,8 +1,8 @@
 """Catches what a checked program must not depend on: real time, unseeded chance, threads, processes, sockets.
 
 While a check runs, the functions below are replaced by ones that report their caller's line if a task calls them, and
-then do what they always did. What was imported by name before (`from time import time`) is not seen; it may show when
-a schedule is run twice.
+then do what they always did. What was imported by name before (`from time import time`) is seen where a run is
+recorded (tracing.py). Chance is allowed once a run has called `random.seed` with a seed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,9 +26,18 @@ if TYPE_CHECKING:
 
 INSTEAD = "GetTime() or Sleep()"
 CHANCE = "Random() or Choose()"
+STANDARD = sysconfig.get_path("stdlib")
+OF_CHANCE = frozenset(("random", "uuid", "tempfile", "secrets"))  # modules that draw on behalf of their caller
+TIMES = ("time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "perf_counter_ns", "sleep")
+DRAWS = (
+    "random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "gauss", "normalvariate",
+    "expovariate", "triangular", "betavariate", "getrandbits", "randbytes",
+)  # fmt: skip
 WATCHED: list[tuple[Any, str, str]] = [
-    *[(time, name, INSTEAD) for name in ("time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "sleep")],
-    *[(random, name, CHANCE) for name in ("random", "randint", "randrange", "choice", "shuffle", "sample", "uniform")],
+    *[(time, name, INSTEAD) for name in TIMES],
+    *[(random, name, CHANCE) for name in DRAWS],
+    (random, "seed", CHANCE),
+    (random.Random, "seed", CHANCE),
     (os, "urandom", CHANCE),
     (threading.Thread, "start", "NewTask()"),
     (subprocess.Popen, "__init__", "tasks"),
@@ -38,18 +48,14 @@ WATCHED: list[tuple[Any, str, str]] = [
 @contextmanager
 def guarded(harnesses: list[Harness]) -> Iterator[list[Harness]]:
     """While inside, the listed harnesses' runs fail when one of their tasks calls a watched function."""
-    thread = threading.current_thread()
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in WATCHED]
+    thread = threading.get_ident()
 
     def watch(owner: Any, name: str, instead: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*args: Any, **kwargs: Any) -> Any:
-            if threading.current_thread() is thread:
-                running = next((harness for harness in harnesses if harness.running), None)
-                where = userland_line(sys._getframe(1))
-                if running is not None and running.failure is None and where is not None:
-                    what = f"{getattr(owner, '__name__', owner)}.{name}".removesuffix(".__init__")
-                    message = f"{where}: {what}() is not under the checker's control; use {instead}"
-                    running.failure = Failure("nondeterminism", message)
+            running = next((harness for harness in harnesses if harness.running), None)
+            if running is not None and threading.get_ident() == thread:
+                see(running, owner, name, instead, args)
             return original(*args, **kwargs)
 
         return watched
@@ -63,9 +69,38 @@ def guarded(harnesses: list[Harness]) -> Iterator[list[Harness]]:
             setattr(owner, name, original)
 
 
-def userland_line(frame: Any) -> str | None:
-    """file:line of the caller, None if it is pyos or the standard library that calls."""
-    module = frame.f_globals.get("__name__", "")
-    if module.startswith("pyos.") or module in ("threading", "random", "uuid", "tempfile", "secrets"):
-        return userland_line(frame.f_back) if frame.f_back is not None and not module.startswith("pyos.") else None
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+def see(harness: Harness, owner: Any, name: str, instead: str, args: tuple[Any, ...]) -> None:
+    """A watched function is called while a run is on: a failure, if it is the program that calls it."""
+    if name == "seed":
+        value = args[-1] if len(args) > (owner is not random) else None
+        if value is not None:
+            harness.seeded = harness.seeded or owner is random
+            return
+    elif owner is random and harness.seeded:
+        return
+    where = userland_line(sys._getframe(2), instead)
+    if where is not None and harness.failure is None:
+        what = "random.Random" if owner is random.Random else f"{getattr(owner, '__name__', owner)}.{name}"
+        harness.failure = uncontrolled(where, what.removesuffix(".__init__"), instead)
+
+
+def uncontrolled(where: str, what: str, instead: str) -> Failure:
+    """The failure of a call whose result is another one each time."""
+    return Failure("nondeterminism", f"{where}: {what}() is not under the checker's control; use {instead}")
+
+
+def userland_line(frame: Any, instead: str) -> str | None:
+    """file:line of the program's call; None if it is pyos or a library that calls, on its own behalf.
+
+    A library's use of the time (a log's time stamps) is its own affair; chance, a thread, a process or a socket is not.
+    """
+    while frame is not None:
+        module, path = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
+        if module.startswith("pyos.") or (path.startswith("<") and module != "__main__"):
+            return None
+        if not path.startswith(STANDARD) or "site-packages" in path:
+            return f"{path}:{frame.f_lineno}"
+        if instead == INSTEAD or (instead == CHANCE and module not in OF_CHANCE):
+            return None
+        frame = frame.f_back
+    return None

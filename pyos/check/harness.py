@@ -11,23 +11,26 @@ from types import CoroutineType, GeneratorType
 from typing import Any
 
 from pyos.check.queue import ExploringQueue
-from pyos.check.report import Failure
-from pyos.kernel.choice import Chooser
+from pyos.check.report import Failure, in_short
+from pyos.kernel.choice import Chooser, first
 from pyos.kernel.clock import VirtualClock
-from pyos.kernel.kernel import Kernel, running_in_this_thread
+from pyos.kernel.kernel import Kernel, RunningInThisThread
 from pyos.kernel.scheduler import Handler
 from pyos.kernel.tasks import Task
 from pyos.kernel.trampoline import describe, stack_of
 from pyos.kernel.waitgraph import cycle_from, explain
 from pyos.limits import Limits
 from pyos.status import ExitStatus
-from pyos.traps import ReadWait, WriteWait
+from pyos.traps import Random, ReadWait, WriteWait
 
 MAX_STEPS = 10_000  # of one run; more is a livelock
 
 
 class Harness:
-    """A program and the kernel it is run in."""
+    """A program and the kernel it is run in.
+
+    `seed` is that of the Random trap, `passes` are errors of a task that end the check instead of being found by it.
+    """
 
     def __init__(
         self,
@@ -36,17 +39,24 @@ class Harness:
         max_steps: int = MAX_STEPS,
         leaks: bool = True,
         limits: Limits | None = None,
+        seed: int | str | None = 0,
+        home: str | None = None,
+        passes: tuple[type[BaseException], ...] = (),
         wrappers: Sequence[Any] = (),
         queue: ExploringQueue | None = None,
     ) -> None:
         self.program = program
         self.max_steps = max_steps
         self.leaks = leaks
+        self.passes: tuple[type[BaseException], ...] = (KeyboardInterrupt, *passes)
         self.clock = VirtualClock()
-        self.queue = ExploringQueue(self._choose) if queue is None else queue
+        self.queue = ExploringQueue(first) if queue is None else queue
+        self.queue.between_steps = self._between_steps
         self.failure: Failure | None = None
+        self.passing: BaseException | None = None
         self.running = False
-        self.steps = 0
+        self.rolled = False  # Random was asked for
+        self.seeded = False  # the program has given Python's random a seed
         self.invariants: list[Callable[[], Any]] = []
         self.at_end: list[Callable[[], Any]] = []
         self.outcome: Callable[[], Any] | None = None
@@ -54,82 +64,79 @@ class Harness:
         self.kernel = kernel = Kernel(
             clock=self.clock,
             runq=self.queue,
-            choose=self._choose,
-            wrappers=[self._refuse_descriptors, *wrappers],
+            choose=first,
+            seed=0 if seed is None else seed,
+            wrappers=[self._refuse_descriptors, self._see_dice, *wrappers],
             log=self.log.append,
             limits=limits,
+            home=home,
         )
         kernel.check = self
         kernel.host_takes_error = True
+        self.queue.scheduler = kernel.scheduler
         self._bury = kernel.lifecycle.bury
         self._init_ended = kernel.init_ended
         setattr(kernel.lifecycle, "bury", self._bury_seen)
         setattr(kernel.lifecycle, "_report", self._uncaught)
         setattr(kernel, "init_ended", self._end_of_init)
         self.is_list = False
-        self.chooser: Chooser = lambda kind, options: 0
-        self.time_passes: Callable[[], None] = lambda: None
+        self.began: Callable[[], None] = nothing
+        self.time_passes: Callable[[], None] = nothing
+
+    @property
+    def steps(self) -> int:
+        """How many steps this run has taken."""
+        return self.queue.steps
 
     # --- one run
 
     def run(self, chooser: Chooser) -> Any:
         """Run the program once under `chooser`; its outcome. `failure` is set if it failed."""
-        self._begin(chooser)
-        kernel = self.kernel
-        queue, timers, step, handlers = self.queue, kernel.timers, kernel.scheduler.step, kernel.stepwise
-        invariants = self.invariants
-        steps, most = 0, self.max_steps
-        with running_in_this_thread(kernel):
+        self.begin(chooser)
+        kernel, queue = self.kernel, self.queue
+        turn, handlers, rest = kernel.scheduler.turn, kernel.stepwise, kernel.scheduler.slice
+        with RunningInThisThread(kernel):
             self.running = True
             try:
-                outcome = self._start()
+                self._start()
                 while True:
-                    while queue:
-                        step(handlers)
-                        steps += 1
-                        if self.failure is not None or steps > most:
-                            break
-                        if timers.heap:
-                            kernel.ring_due()
-                        if invariants:
-                            self._check_invariants()
-                    if self.failure is not None or steps > most or not self._advance():
+                    turn(self.max_steps - queue.steps, handlers, rest)
+                    if queue or self.failure is not None or not self._advance():
                         break
-                self.steps = steps
                 if self.failure is None:
-                    self._judge(steps)
-                if self.failure is None and self.outcome is not None:
-                    outcome = self.outcome()
-                elif kernel.init_status is not None:
-                    outcome = kernel.init_status.value
+                    self._judge()
+                outcome = self._outcome()
             finally:
                 self.running = False
+        if self.passing is not None:
+            raise self.passing
         return outcome
 
-    def _begin(self, chooser: Chooser) -> None:
-        self.chooser = chooser
-        self.queue.choose = chooser
-        self.kernel.choose = chooser
+    def begin(self, chooser: Chooser) -> None:
+        """Kill what the last run has left, and wind everything back."""
+        self.queue.choose = self.kernel.choose = chooser
         self.kernel.reset()
-        self.queue.clear()
-        self.queue.stale = False
+        if self.rolled:
+            self.kernel.random.seed(self.kernel.seed)
+            self.rolled = False
+        self.seeded = False
+        self.queue.restart()
         self.clock.time = 0.0
-        self.failure = None
+        self.failure = self.passing = None
         self.log.clear()
         self.invariants.clear()
         self.at_end.clear()
+        self.began()
 
-    def _choose(self, kind: str, options: Sequence[Any]) -> int:
-        return self.chooser(kind, options)
-
-    def _start(self) -> Any:
+    def _start(self) -> None:
         """Make the program's tasks; all of them exist before the first choice."""
         made = self.program()
+        spawn = self.kernel.lifecycle.spawn
         self.outcome = None
-        if type(made) in (GeneratorType, CoroutineType):
-            self.is_list = False
-            self.kernel.spawn(made)
-            return None
+        self.is_list = False
+        if type(made) is GeneratorType or type(made) is CoroutineType:
+            spawn(made)
+            return
         self.is_list = True
         if isinstance(made, tuple) and len(made) == 2 and callable(made[1]):
             made, self.outcome = made
@@ -138,8 +145,17 @@ class Harness:
                 f"a program is a generator, or a function that returns a list of them, not {describe(made)}"
             )
         for target in made:
-            self.kernel.spawn(target)
-        return None
+            spawn(target)
+
+    def _between_steps(self) -> None:
+        """What is due before the next task is chosen. Raises IndexError if the run is over."""
+        if self.failure is not None:
+            raise IndexError
+        kernel = self.kernel
+        if kernel.timers.heap:
+            kernel.ring_due()
+        if self.invariants and self.queue.steps:
+            self._check_invariants()
 
     def _advance(self) -> bool:
         """Nothing is ready: let the time come for the next deadline. False if there is none."""
@@ -150,6 +166,18 @@ class Harness:
         self.time_passes()
         self.kernel.ring_due()
         return True
+
+    def _outcome(self) -> Any:
+        """The label of this run: what the program's own function says, or else init's value."""
+        if self.outcome is None or self.failure is not None:
+            status = self.kernel.init_status
+            return status.value if status is not None else None
+        try:
+            return self.outcome()
+        except Exception as error:
+            kind = "assertion" if isinstance(error, AssertionError) else "error"
+            self.failure = Failure(kind, f"the outcome function raised {in_short(error)}", error=error)
+            return None
 
     def _refuse_descriptors(self, kernel: Kernel, kind: type, handler: Handler) -> Handler:
         """A real descriptor is ready when it likes: a run that waits for one cannot be repeated."""
@@ -164,68 +192,80 @@ class Harness:
 
         return refused
 
+    def _see_dice(self, kernel: Kernel, kind: type, handler: Handler) -> Handler:
+        """Winding the dice back takes longer than a short run: it is done only if they were used."""
+        if kind is not Random:
+            return handler
+
+        def rolled(kernel: Kernel, task: Task, trap: Any) -> Any:
+            self.rolled = True
+            return handler(kernel, task, trap)
+
+        return rolled
+
     # --- what is seen in passing
 
     def _bury_seen(self, task: Task, status: ExitStatus, sender: int = 0) -> None:
-        self.queue.stale = True
-        if type(status.error) is AssertionError:
-            self._fail("assertion", task, status.error)
+        if status.signal is not None:
+            self.queue.stale = True
+        elif isinstance(status.error, AssertionError):
+            self._fail("assertion", status)
         self._bury(task, status, sender)
 
     def _uncaught(self, status: ExitStatus) -> None:
-        if self.failure is None:
-            assert status.error is not None
-            self.failure = Failure.of_error("error", status.tid, status.name, status.error)
+        if isinstance(status.error, self.passes):
+            self.passing = self.passing or status.error
+        self._fail("error", status)
+
+    def _fail(self, kind: str, status: ExitStatus) -> None:
+        if self.failure is None and status.error is not None:
+            self.failure = Failure.of_error(kind, status.tid, status.name, status.error)
 
     def _end_of_init(self, status: ExitStatus) -> None:
         if self.is_list:
             return
-        if self.leaks:
-            left = [task for task in self.kernel.table if task.wait is not None and not task.detached]
-            if left and self.failure is None and status.error is None:
-                names = ", ".join(f"task {task.tid} ({task.name})" for task in left)
-                self.failure = Failure("leak", f"init has ended, and left {names}", left[0].tid)
+        left = [task for task in self.kernel.table if task.wait is not None and not task.detached]
+        if self.leaks and left and self.failure is None and status.error is None:
+            names = ", ".join(f"task {task.tid} ({task.name})" for task in left)
+            self.failure = Failure("leak", f"init has ended, and left {names}", left[0].tid)
         self._init_ended(status)
-
-    def _fail(self, kind: str, task: Task, error: BaseException) -> None:
-        if self.failure is None:
-            self.failure = Failure.of_error(kind, task.tid, task.name, error)
 
     def _check_invariants(self) -> None:
         for invariant in self.invariants:
-            if self._broken(invariant):
-                self.failure = self.failure or Failure("invariant", f"{name_of(invariant)} does not hold")
-                return
+            if self._broken("invariant", invariant, "does not hold"):
+                raise IndexError
 
-    def _broken(self, condition: Callable[[], Any]) -> bool:
-        """False if the condition holds; an AssertionError says that it does not, any other error is a failure."""
+    def _broken(self, kind: str, condition: Callable[[], Any], says: str) -> bool:
+        """False if the condition holds: it is not False, and raises nothing."""
+        error: BaseException | None = None
         try:
-            return condition() is False
-        except AssertionError as error:
-            self.failure = Failure("invariant", f"{name_of(condition)} does not hold: {error}".rstrip(": "))
-            return True
+            if condition() is not False:
+                return False
+        except Exception as raised:
+            error = raised
+        name = name_of(condition)
+        because = "" if error is None else f": {error}" if type(error) is AssertionError else f": {in_short(error)}"
+        self.failure = self.failure or Failure(kind, f"{name} {says}{because}".rstrip(": "), error=error, about=name)
+        return True
 
     # --- the end
 
-    def _judge(self, steps: int) -> None:
+    def _judge(self) -> None:
         """The run is over without a failure so far: is what is left as it should be?"""
         kernel = self.kernel
-        if steps > self.max_steps:
+        if self.queue:
             self.failure = Failure("livelock", f"not at its end after {self.max_steps} steps")
             return
-        stuck = [task for task in kernel.table if task.wait is not None and not self._sleeps_for_ever(task)]
-        if stuck:
-            self.failure = deadlock_of(stuck)
-            return
-        for condition in self.at_end:
-            if self._broken(condition):
-                self.failure = self.failure or Failure("eventually", f"{name_of(condition)} does not hold at the end")
+        if kernel.table.tasks:
+            stuck = [task for task in kernel.table if task.wait is not None and task.wait is not kernel.timers]
+            if stuck:
+                self.failure = deadlock_of(stuck)
                 return
-        if self.leaks:
+        for condition in self.at_end:
+            if self._broken("eventually", condition, "does not hold at the end"):
+                return
+        if self.leaks and self.log:
             self._find_leaks()
-
-    def _sleeps_for_ever(self, task: Task) -> bool:
-        return task.wait is self.kernel.timers
 
     def _find_leaks(self) -> None:
         died_holding = [line for line in self.log if " died holding " in line]
@@ -233,15 +273,18 @@ class Harness:
             self.failure = Failure("leak", died_holding[0])
 
 
+def nothing() -> None:
+    pass
+
+
 def deadlock_of(stuck: list[Task]) -> Failure:
     """Nothing can ever run again: name the cycle if there is one, and what everybody waits for."""
-    lines = []
+    head = "nothing can ever run again"
     for task in stuck:
         if chain := cycle_from(task):
-            lines.append("a cycle of waits: " + " -> ".join(f"{t.tid} ({t.name})" for t in [*chain, task]))
+            head = "a cycle of waits: " + " -> ".join(f"{t.tid} ({t.name})" for t in [*chain, task])
             break
-    lines += [explain(task).strip() for task in stuck]
-    return Failure("deadlock", "\n".join(lines), stuck[0].tid)
+    return Failure("deadlock", "\n".join([head, *(explain(task).strip() for task in stuck)]), stuck[0].tid)
 
 
 def name_of(condition: Callable[[], Any]) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyos
+from pyos.check.recorder import ADDRESS
 
 DIGITS = string.digits + string.ascii_lowercase
 FORMAT = "pyos1"
@@ -66,12 +67,19 @@ def in_base_36(number: int) -> str:
     return text
 
 
-def identity_of(program: Callable[..., Any], source: bytes | None = None, argv: Sequence[str] = ()) -> str:
+def identity_of(
+    program: Callable[..., Any],
+    source: bytes | None = None,
+    argv: Sequence[str] = (),
+    seed: int | str | None = None,
+) -> str:
     """Twelve hex digits for a program and the kernel that runs it. `source`: the program file's, if it is one."""
     digest = hashlib.sha256(f"{pyos.__version__}\0{getattr(program, '__qualname__', '')}\0".encode())
     digest.update(source if source is not None else source_of(program))
     for arg in argv:
-        digest.update(b"\0" + str(arg).encode())
+        digest.update(b"\0" + ADDRESS.sub("", arg).encode("utf-8", "surrogatepass"))
+    if seed is not None:
+        digest.update(f"\0\0{seed!r}".encode())  # Random draws from it
     return digest.hexdigest()[:12]
 
 

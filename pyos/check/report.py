@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyos.check.race import Race
+    from pyos.check.recorder import Row
+    from pyos.status import TaskInfo
+
+MOST_OUTCOMES = 10  # that are listed
 
 
 @dataclass
@@ -12,32 +20,66 @@ class Failure:
     """One bad end of a run.
 
     `kind`: deadlock, error, assertion, invariant, eventually, livelock, leak or nondeterminism. `choices`: what
-    reproduces it; `replay`: the same as a string for `--replay`; `story`: the run, told for a person.
+    reproduces it; `replay`: the same as a string; `command`: what to type to see it again; `story`: the run, told
+    for a person. `rows` are its steps, `tasks` those that were left at the end, `race` the two steps whose order
+    made the difference, where they are known.
     """
 
     kind: str
     message: str
     tid: int | None = None
     error: BaseException | None = None
+    about: str = ""  # the condition that does not hold
     choices: tuple[int, ...] = ()
     replay: str = ""
+    command: str = ""
     found_by: str = ""
     found_after: int = 0
-    story: str = ""
+    rows: list[Row] = field(default_factory=list)
+    tasks: list[TaskInfo] = field(default_factory=list)
+    race: Race | None = None
 
     @classmethod
     def of_error(cls, kind: str, tid: int, name: str, error: BaseException) -> Failure:
         """The failure of a task that died of an error."""
-        text = f": {error}" if str(error) else ""
-        return cls(kind, f"task {tid} ({name}) raised {type(error).__name__}{text}", tid, error)
+        return cls(kind, f"task {tid} ({name}) raised {in_short(error)}", tid, error)
 
     @property
     def signature(self) -> tuple[Any, ...]:
         """What must be the same for two failures to count as the same."""
-        return self.kind, type(self.error), self.message if self.error is None and self.kind != "deadlock" else None
+        if self.about or self.kind == "deadlock":
+            return self.kind, self.about
+        if self.error is not None:
+            return self.kind, type(self.error), innermost_line(self.error)
+        return self.kind, self.message
+
+    @property
+    def story(self) -> str:
+        """The run, told for a person, in at most 100 columns."""
+        from pyos.check.story import tell
+
+        return tell(self)
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
+
+
+def in_short(error: BaseException) -> str:
+    """An error's type and message; the error is the user's, and its `__str__` may fail."""
+    try:
+        text = str(error)
+    except Exception as another:
+        text = f"(its __str__ raised {type(another).__name__})"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def innermost_line(error: BaseException) -> tuple[str, int] | None:
+    """Where an error was raised: file and line."""
+    trace, where = error.__traceback__, None
+    while trace is not None:
+        where = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        trace = trace.tb_next
+    return where
 
 
 @dataclass
@@ -72,9 +114,25 @@ class Report:
         except TypeError:  # not hashable
             self.outcomes[repr(outcome)] += 1
 
+    @property
+    def summary(self) -> str:
+        """How many schedules were run and what that proves, in one line."""
+        how = "complete: every schedule that matters" if self.complete else f"not complete: {self.bound}"
+        found = "nothing found" if self.ok else f"{len(self.failures)} failure{'s' * (len(self.failures) > 1)} found"
+        return f"{self.schedules} schedule{'s' * (self.schedules != 1)} by {self.strategy}, {how}; {found}"
+
+    @property
+    def outcome_lines(self) -> list[str]:
+        """How often each outcome came, if there is more than one."""
+        common = self.outcomes.most_common(MOST_OUTCOMES)
+        if len(self.outcomes) < 2:
+            return []
+        width = len(str(common[0][1]))
+        more = len(self.outcomes) - len(common)
+        return [f"  {n:{width}} x {outcome}" for outcome, n in common] + [f"  and {more} more"] * (more > 0)
+
     def __str__(self) -> str:
-        how = "every schedule" if self.complete else f"not complete: {self.bound}"
-        head = f"{self.schedules} schedules by {self.strategy}, {how}"
-        if self.ok:
-            return f"{head}; nothing found"
-        return f"{head}; {len(self.failures)} found\n" + "\n".join(f.story or str(f) for f in self.failures)
+        outcomes = ["outcomes:", *self.outcome_lines] if self.outcome_lines else []
+        stories = [line for failure in self.failures for line in ("", failure.story)]
+        notes = [textwrap.fill(f"note: {note}", 100, subsequent_indent="  ") for note in self.notes if self.ok]
+        return "\n".join([self.summary, *notes, *outcomes, *stories])

@@ -51,7 +51,6 @@ class Shrinker:
         if found is None or found.signature != self.signature:
             return False
         found.choices = choices
-        found.found_by, found.found_after = self.best.found_by, self.best.found_after
         self.best = found
         return True
 

@@ -11,12 +11,16 @@ import random
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+STRATEGIES = ("portfolio", "dfs", "dpor", "random", "pct", "delay", "production")
+SHARED_CHOICES = 8  # first choices that tell the shares of several processes apart
+
 
 class Strategy(Protocol):
     """A way through the space of schedules."""
 
     name: str
     complete: bool  # it has been everywhere
+    diverged: str  # "", or how the program has not done the same again
 
     @property
     def bound(self) -> str:
@@ -34,38 +38,62 @@ class Strategy(Protocol):
 
 
 class Replay:
-    """The given choices, then production's. `ran_out`: a choice was not among the options."""
+    """The given choices, then production's."""
 
     name = "replay"
 
     def __init__(self, choices: Sequence[int]) -> None:
         self.choices = choices
         self.depth = 0
-        self.ran_out: str | None = None
+        self.out_of_range = ""
 
     def choose(self, kind: str, options: Sequence[Any]) -> int:
         if len(options) == 1:
             return 0
         depth, self.depth = self.depth, self.depth + 1
         index = self.choices[depth] if depth < len(self.choices) else 0
-        if index >= len(options):
-            self.ran_out = self.ran_out or f"choice {depth + 1} is {index}, and there are only {len(options)} options"
-            return 0
-        return index
+        if index < len(options):
+            return index
+        if not self.out_of_range:
+            self.out_of_range = f"choice {depth + 1} is {index}, and there are only {len(options)} options"
+        return 0
+
+    def diverged(self, exact: bool) -> str:
+        """Why the run was not the one that was asked for, in words; `exact`: each choice must have been made."""
+        if exact and not self.out_of_range and self.depth < len(self.choices):
+            return f"the schedule has {len(self.choices)} choices, and the run came to its end after {self.depth}"
+        return self.out_of_range
+
+
+class Elsewhere(Exception):
+    """The run belongs to another process's share."""
 
 
 class Dfs:
-    """Every schedule, depth first, without any reduction. `most`: at most so many deviations from production order."""
+    """Every schedule, depth first, without any reduction. `most`: at most so many deviations from production order.
 
-    def __init__(self, most: int | None = None) -> None:
+    `share`: (i, n) takes the i-th of n parts, which are told apart by the first choices.
+    """
+
+    def __init__(self, most: int | None = None, share: tuple[int, int] = (0, 1)) -> None:
         self.name = "dfs" if most is None else f"delay {most}"
-        self.bound = "" if most is None else f"at most {most} deviation{'s' * (most != 1)} from production order"
         self.complete = False
+        self.diverged = ""  # how the same choices led to another run: the program depends on what is not chosen
         self.most = most
+        self.pruned = False
+        self.share, self.shares = share
+        self.unsure = False  # whether this run is in the share
         self.path: list[int] = []  # the choices of this run
         self.counts: list[int] = []  # how many options there were
         self.depth = 0
         self.started = False
+
+    @property
+    def bound(self) -> str:
+        """What it leaves out, in words."""
+        if self.most is None or self.complete:
+            return ""
+        return f"at most {self.most} deviation{'s' * (self.most != 1)} from production order"
 
     def next(self) -> bool:
         if not self.started:
@@ -76,15 +104,16 @@ class Dfs:
         spent = sum(map(bool, path)) if self.most is not None else 0
         while path:
             last = path[-1]
-            affordable = self.most is None or last > 0 or spent < self.most
-            if last + 1 < counts[-1] and affordable:
-                path[-1] = last + 1
-                self.depth = 0
-                return True
+            if last + 1 < counts[-1]:
+                if self.most is None or last > 0 or spent < self.most:
+                    path[-1] = last + 1
+                    self.depth = 0
+                    return True
+                self.pruned = True
             spent -= last > 0
             path.pop()
             counts.pop()
-        self.complete = self.most is None
+        self.complete = not self.pruned
         return False
 
     def choose(self, kind: str, options: Sequence[Any]) -> int:
@@ -94,21 +123,37 @@ class Dfs:
         depth = self.depth
         self.depth = depth + 1
         path = self.path
+        if self.shares > 1:
+            self._check_share(kind, depth)
         if depth < len(path):
             if count != self.counts[depth]:
-                raise Diverged(f"choice {depth + 1} has {count} options, and had {self.counts[depth]} before")
+                self.diverged = f"choice {depth + 1} has {count} options, and had {self.counts[depth]} before"
+                return 0
             return path[depth]
         path.append(0)
         self.counts.append(count)
         return 0
 
+    def _check_share(self, kind: str, depth: int) -> None:
+        """Give up a run that is another process's; not within a task's step, which would have the error itself."""
+        if depth < SHARED_CHOICES:
+            self.unsure = True
+        elif self.unsure and kind == "step":
+            self.unsure = False
+            if self.is_elsewhere():
+                self.depth = depth
+                raise Elsewhere
+
+    def is_elsewhere(self) -> bool:
+        """True if another process has the runs that begin with these choices."""
+        place = 0
+        for index, count in zip(self.path[: min(self.depth, SHARED_CHOICES)], self.counts):
+            place = place * count + index
+        return place % self.shares != self.share
+
     @property
     def chosen(self) -> tuple[int, ...]:
         return tuple(self.path[: self.depth])
-
-
-class Diverged(Exception):
-    """The same choices led to another run: the program depends on something that is not chosen."""
 
 
 class Sampler:
@@ -116,6 +161,7 @@ class Sampler:
 
     name = "production"
     complete = False
+    diverged = ""
 
     def __init__(self) -> None:
         self.record: list[int] = []

@@ -16,8 +16,7 @@ import random
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyos.errors import Deadlock, TaskKilled
@@ -30,7 +29,7 @@ from pyos.kernel.poller import BACKENDS, Readiness
 from pyos.kernel.scheduler import Dispatch, Handler, Scheduler
 from pyos.kernel.signalling import Signalling
 from pyos.kernel.sync import Sync
-from pyos.kernel.syscalls import CALLS, bind, grantor_of
+from pyos.kernel.syscalls import CALLS, GRANTORS, bind, grantor_of
 from pyos.kernel.tasks import MAX_TASKS, Task, TaskTable
 from pyos.kernel.timeouts import Timeouts
 from pyos.kernel.trampoline import stack_of
@@ -94,7 +93,7 @@ class Kernel:
         self.handlers: Dispatch = {**bind(), **CALLS}
         for wrap in wrappers:
             self.handlers |= {kind: wrap(self, kind, self.handlers[kind]) for kind in bind()}
-        self.stepwise = self.scheduler.stepwise(self.handlers)
+        self.stepwise = self.scheduler.stepwise(self.handlers, GRANTORS)
         self.posted: deque[Callable[[], None]] = deque()
         self.breather = Breather()
         self.bad_trap = scheduler.bad_trap
@@ -114,7 +113,7 @@ class Kernel:
     def run(self) -> ExitStatus | None:
         """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed."""
         runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
-        with running_in_this_thread(self):
+        with RunningInThisThread(self):
             while self.table.alive:
                 if runq:
                     turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
@@ -171,25 +170,27 @@ class Kernel:
     def close(self) -> None:
         """Kill what is left, without grace, and release descriptors."""
         self.table.closed = "the system has been closed"
-        for task in reversed(list(self.table)):
-            if task.status is None:
-                self.signals.kill_now(task, TaskKilled(KILL))
+        self._kill_all()
         self.readiness.close()
 
     def reset(self) -> None:
         """Kill what is left and start anew, as after boot: for those who run many short systems one after the other.
 
-        The clock and the run queue are the caller's to wind back.
+        The clock, the run queue and the dice are the caller's to wind back.
         """
+        if self.table.tasks:
+            self._kill_all()
+        self.table.clear()
+        self.timers.clear()
+        self.sync = Sync(self)  # so that a handle stands for a new object
+        self.signals.abandoned.clear()
+        self.foreground = ()
+        self.init_status = self.shutting_down = self.deadlock = None
+
+    def _kill_all(self) -> None:
         for task in reversed(list(self.table)):
             if task.status is None:
                 self.signals.kill_now(task, TaskKilled(KILL))
-        self.table = TaskTable(self.table.limit)
-        self.timers.clear()
-        self.sync = Sync(self)
-        self.random.seed(self.seed)
-        self.foreground = ()
-        self.init_status = self.shutting_down = self.deadlock = None
 
     def __enter__(self) -> Kernel:
         return self
@@ -272,15 +273,20 @@ def current_kernel() -> Kernel | None:
     return getattr(_this_thread, "kernel", None)
 
 
-@contextmanager
-def running_in_this_thread(kernel: Kernel) -> Iterator[None]:
-    """While inside, `kernel` is the one that runs in this thread. Raises RuntimeError if another one does."""
-    if current_kernel() is not None:
-        raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
-    _this_thread.kernel = kernel
-    try:
-        yield
-    finally:
+class RunningInThisThread:
+    """While inside, a kernel is the one that runs in this thread. Raises RuntimeError if another one does."""
+
+    __slots__ = ("kernel",)
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+
+    def __enter__(self) -> None:
+        if current_kernel() is not None:
+            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
+        _this_thread.kernel = self.kernel
+
+    def __exit__(self, *exc: object) -> None:
         _this_thread.kernel = None
 
 

@@ -10,7 +10,7 @@ or stands in for the task's generator (trampoline.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from operator import length_hint
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -39,7 +39,7 @@ class Scheduler:
     def __init__(self, kernel: Kernel, runq: RunQueue) -> None:
         self.kernel = kernel
         self.runq = runq
-        self.slice = iter(SLICE)  # step by step: what is left of the running task's slice
+        self.slice = Slice()  # step by step: what is left of the running task's
         self.goes_on = False  # step by step: the last step left its task to go on
 
     def wake(self, task: Task, answer: Any = None) -> None:
@@ -163,27 +163,31 @@ class Scheduler:
     # --- step by step: for tests, the checker, and whoever wants a choice before each step
 
     def step(self, handlers: Dispatch) -> None:
-        """Exactly one step. `handlers` is `stepwise()` of the loop's.
-
-        What is left of the slice is kept while the task goes on, so that it ends where the loop's does.
-        """
-        if self.goes_on:
-            self.goes_on = False
-            next(self.slice)
-        else:
-            self.slice = iter(SLICE)
+        """Exactly one step. `handlers` is `stepwise()` of the loop's."""
+        self.begin_step(self.goes_on)
         self.turn(1, handlers, self.slice)
 
-    def stepwise(self, handlers: Dispatch) -> Dispatch:
+    def begin_step(self, same_task: bool) -> None:
+        """What is left of the slice is kept while a task goes on, so that it ends where the loop's does."""
+        self.goes_on = False
+        if same_task:
+            next(self.slice.left)
+        else:
+            self.slice.left = iter(SLICE)
+
+    def stepwise(self, handlers: Dispatch, grantors: dict[type, Handler]) -> Dispatch:
         """The same handlers, but a task that may go on goes back to the run queue (`go_on`) after each trap.
 
-        Subroutine calls stay inside their step, and count against the slice as they do in the loop.
+        Subroutine calls stay inside their step, and count against the slice as they do in the loop. `grantors` tell
+        for some kinds of trap who wants an answer back that cannot be delivered.
         """
         calls = (trampoline.call_generator, trampoline.call_coroutine)
-        return Stepwise(self, {kind: h if h in calls else self.paused(h) for kind, h in handlers.items()})
+        paused = {kind: h if h in calls else self.paused(h, grantors.get(kind)) for kind, h in handlers.items()}
+        return Stepwise(self, paused)
 
-    def paused(self, handler: Handler) -> Handler:
+    def paused(self, handler: Handler, grantor_of: Handler | None = None) -> Handler:
         """Go around one handler: its answer is held for the next step."""
+        runq, rest = self.runq, self.slice
 
         def pause(kernel: Kernel, task: Task, trap: Any) -> Any:
             try:
@@ -194,12 +198,27 @@ class Scheduler:
                 trampoline.fail(task, exc)
                 answer = None
             if answer is not BLOCKED:
-                task.hold(answer, kernel.grantor_of(task, trap))
-                self.goes_on = length_hint(self.slice) > 0
-                (self.runq.go_on if self.goes_on else self.runq.append)(task)
+                task.hold(answer, None if grantor_of is None else grantor_of(kernel, task, trap))
+                if length_hint(rest.left):
+                    self.goes_on = True
+                    runq.go_on(task)
+                else:
+                    runq.append(task)
             return BLOCKED
 
         return pause
+
+
+class Slice:
+    """What is left of a slice that goes on from step to step."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = iter(SLICE)
+
+    def __iter__(self) -> Iterator[None]:
+        return self.left
 
 
 class Stepwise(Dispatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyos.handles import Cell, Channel, Condition, Event, Handle, Lock, Semaphore
@@ -116,11 +117,15 @@ def receive(kernel: Kernel, task: Task, trap: Receive) -> Any:
     return (task.mailbox or kernel.sync.mailbox_of(task)).get(task)
 
 
+GRANTORS: dict[type, Callable[[Any, Task, Any], Grantor | None]] = {
+    Get: lambda kernel, task, trap: behind(kernel, trap.channel, Channel),
+    Acquire: lambda kernel, task, trap: behind(kernel, trap.lock, Lock, Semaphore),
+    Receive: lambda kernel, task, trap: task.mailbox,
+}
+"""For each kind of trap whose answer must not be lost: who wants it back if it cannot be delivered."""
+
+
 def grantor_of(kernel: Kernel, task: Task, trap: Any) -> Grantor | None:
     """Who wants the answer of this trap back if it cannot be delivered."""
-    kind = type(trap)
-    if kind is Get:
-        return behind(kernel, trap.channel, Channel)  # type: ignore[no-any-return]
-    if kind is Acquire:
-        return behind(kernel, trap.lock, Lock, Semaphore)  # type: ignore[no-any-return]
-    return task.mailbox if kind is Receive else None
+    find = GRANTORS.get(type(trap))
+    return None if find is None else find(kernel, task, trap)
