@@ -176,7 +176,8 @@ class Harness:
             return self.outcome()
         except Exception as error:
             kind = "assertion" if isinstance(error, AssertionError) else "error"
-            self.failure = Failure(kind, f"the outcome function raised {in_short(error)}", error=error)
+            message = f"the outcome function raised {in_short(error)}"
+            self.failure = Failure(kind, message, error=without_our_frame(error))
             return None
 
     def _refuse_descriptors(self, kernel: Kernel, kind: type, handler: Handler) -> Handler:
@@ -242,7 +243,7 @@ class Harness:
             if condition() is not False:
                 return False
         except Exception as raised:
-            error = raised
+            error = without_our_frame(raised)
         name = name_of(condition)
         because = "" if error is None else f": {error}" if type(error) is AssertionError else f": {in_short(error)}"
         self.failure = self.failure or Failure(kind, f"{name} {says}{because}".rstrip(": "), error=error, about=name)
@@ -275,6 +276,12 @@ class Harness:
 
 def nothing() -> None:
     pass
+
+
+def without_our_frame(error: BaseException) -> BaseException:
+    """An error of a function that was called here, its traceback as from there."""
+    trace = error.__traceback__
+    return error.with_traceback(trace.tb_next if trace is not None else None)
 
 
 def deadlock_of(stuck: list[Task]) -> Failure:
