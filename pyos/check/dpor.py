@@ -60,7 +60,6 @@ class Dpor:
         self.harness: Harness | None = None  # the one that it watches, where that is another than for the rest
         self.complete = False
         self.bound = ""
-        self.diverged = ""
         self.nodes: list[Node] = []
         self.steps: list[Step] = []
         self.enablers: list[int | None] = []  # for each step, the one that made its task ready again
@@ -86,6 +85,7 @@ class Dpor:
         self.woken_by = {}
         self.barriers = []
         self.record = []
+        self.footprints.begin_run()
         return True
 
     @property
@@ -129,21 +129,11 @@ class Dpor:
         self._end_step()
         self.barriers.append(len(self.steps))
 
-    def run_over(self, failed: bool) -> None:
-        """The run has ended; if by a failure, what the others would have done first has not been seen."""
-        if failed and self.steps:
-            self.steps[-1].everything = True
-            node = self.nodes[len(self.steps) - 1]
-            node.backtrack.update(node.ready)
-
     def _end_step(self) -> None:
         number = len(self.steps) - 1
-        step = self.footprints.step
-        if self.harness is not None and self.harness.invariants:
-            step.everything = True  # an invariant sees the order of steps that touch nothing in common
-        for name in step.woke:
+        for name in self.footprints.step.woke:
             self.woken_by[name] = number
-        step.woke = set()
+        self.footprints.step.woke = set()
 
     def _sleepers(self, number: int) -> dict[Name, Step]:
         """Who sleeps at a new node: those of the node before whose step does not depend on the one just taken."""

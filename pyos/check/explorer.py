@@ -219,7 +219,6 @@ class Explorer:
         queue = PickingQueue(strategy.choose, strategy.pick)
         harness = strategy.harness = self._harness(wrappers=[footprints.wrap], queue=queue)
         harness.time_passes = strategy.time_passes
-        harness.began = footprints.begin_run
         footprints.bind(harness.kernel)
         self.stack.enter_context(footprints.naming_handles())
         self.guards.append(harness)
@@ -239,7 +238,6 @@ class Explorer:
     def _runs(self, strategy: Any) -> Iterator[int]:
         """Run a strategy's schedules, one a turn, until it has no more or a failure ends the check."""
         harness: Harness = getattr(strategy, "harness", None) or self.plain
-        run_over: Callable[[bool], None] = getattr(strategy, "run_over", lambda failed: None)
         is_shared = isinstance(strategy, Dfs) and strategy.shares > 1
         report = self.report
         while not self.stopped and strategy.next():
@@ -253,8 +251,7 @@ class Explorer:
             if is_shared and strategy.is_elsewhere():
                 continue
             failure = harness.failure
-            run_over(failure is not None)
-            if strategy.diverged:
+            if isinstance(strategy, Dfs) and strategy.diverged:
                 self._found(Failure("nondeterminism", strategy.diverged), (), strategy.name)
                 return
             report.count(failure.kind if failure is not None else outcome)

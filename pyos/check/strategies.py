@@ -20,7 +20,6 @@ class Strategy(Protocol):
 
     name: str
     complete: bool  # it has been everywhere
-    diverged: str  # "", or how the program has not done the same again
 
     @property
     def bound(self) -> str:
@@ -161,7 +160,6 @@ class Sampler:
 
     name = "production"
     complete = False
-    diverged = ""
 
     def __init__(self) -> None:
         self.record: list[int] = []

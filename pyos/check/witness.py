@@ -45,13 +45,17 @@ class Witness:
         self.steps: list[Step] = []
         recorder.step_begins = lambda task: self.steps.append(self.footprints.begin_step(task))
         self.harness.began = self._began
-        self.harness.time_passes = recorder.end_step
+        self.harness.time_passes = self._time_passes
         self.tracer = Tracer(recorder, self._saw, lambda: self.harness.seeded)
 
     def _began(self) -> None:
         self.steps = []
         self.recorder.begin_run()
         self.footprints.begin_run()
+
+    def _time_passes(self) -> None:
+        self.recorder.end_step()
+        self.footprints.step = Step(())  # what alarms do is no step's doing
 
     def _saw(self, failure: Failure) -> None:
         """A task did what cannot be repeated."""
