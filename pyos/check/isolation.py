@@ -79,7 +79,7 @@ class Owners:
             known, _ = self.seen.setdefault(id(thing), (tid, thing))
             if known != tid and self.shared is None:
                 self.shared = NotIsolated(
-                    f"{name!r} (a {type(thing).__name__}) is shared by tasks {known} and {tid}: "
+                    f"{name!r} (a {type(thing).__name__}) is shared by tasks {min(known, tid)} and {max(known, tid)}: "
                     "isolated=True takes tasks that share kernel objects only (a Cell, a Channel, a tuple of Locks)"
                 )
 
@@ -156,7 +156,8 @@ def mutable(name: str, value: Any, visited: set[int]) -> Iterator[tuple[str, Any
         return
     if type(value) in (GeneratorType, CoroutineType):
         return  # another task, or a subroutine: looked at when it is started
-    if not isinstance(value, tuple | frozenset):
+    frozen = getattr(getattr(value, "__dataclass_params__", None), "frozen", False)
+    if not frozen and not isinstance(value, tuple | frozenset):
         yield name, value
     for item in items_in(value):
         yield from mutable(name, item, visited)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import CoroutineType, GeneratorType
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyos.check.queue import PickingQueue
 from pyos.check.report import in_short, innermost_line
+from pyos.check.report import shown as short_repr
 from pyos.check.source import Access
 from pyos.handles import Handle
 from pyos.kernel.choice import first
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
     from pyos.kernel.scheduler import Handler
 
-ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-LONGEST = 60  # characters of a value
 MOST_STACKS = 2000  # steps of a run whose variables are kept
 
 
@@ -228,11 +226,7 @@ def shown(value: Any) -> str:
         return f"{len(value)} tasks"
     if type(value) in (GeneratorType, CoroutineType):
         return f"{value.__name__}()"
-    try:
-        text = ADDRESS.sub("", repr(value))
-    except Exception as error:
-        return f"a {type(value).__name__} (its repr raised {type(error).__name__})"
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return short_repr(value)
 
 
 def end_of(status: ExitStatus) -> str:

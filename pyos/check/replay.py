@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyos
-from pyos.check.recorder import ADDRESS
+from pyos.check.report import ADDRESS
 
 DIGITS = string.digits + string.ascii_lowercase
 FORMAT = "pyos1"

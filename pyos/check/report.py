@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pyos.check.recorder import Row
     from pyos.status import TaskInfo
 
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+LONGEST = 60  # characters of a value
 MOST_OUTCOMES = 10  # that are listed
 
 
@@ -73,11 +76,22 @@ def in_short(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def shown(value: Any) -> str:
+    """A short repr without addresses, so that it is the same in every run; the object is the user's, and may fail."""
+    try:
+        text = ADDRESS.sub("", repr(value))
+    except Exception as error:
+        return f"a {type(value).__name__} (its repr raised {type(error).__name__})"
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
 def innermost_line(error: BaseException) -> tuple[str, int] | None:
-    """Where an error was raised: file and line."""
+    """The program's line that an error came from: file and line."""
     trace, where = error.__traceback__, None
     while trace is not None:
-        where = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        module = trace.tb_frame.f_globals.get("__name__") or ""
+        if where is None or not module.startswith("pyos.") or module.startswith("pyos.lib."):
+            where = trace.tb_frame.f_code.co_filename, trace.tb_lineno
         trace = trace.tb_next
     return where
 
@@ -111,8 +125,8 @@ class Report:
         self.schedules += 1
         try:
             self.outcomes[outcome] += 1
-        except TypeError:  # not hashable
-            self.outcomes[repr(outcome)] += 1
+        except Exception:  # not hashable, or with a hash or an equality of its own that fails
+            self.outcomes[shown(outcome)] += 1
 
     @property
     def summary(self) -> str:

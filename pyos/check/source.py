@@ -92,6 +92,7 @@ class Source:
                 found = list(node.args)
             elif node.func.attr == "pop" and not node.args:
                 found = [node.func.value]
+        found += [part.iter for each in found if isinstance(each, ast.GeneratorExp) for part in each.generators]
         for expression in found:
             self.ordered.setdefault(expression.lineno, []).append(expression)
 

@@ -73,7 +73,8 @@ def verdict(failure: Failure, paint: Paint) -> Iterator[str]:
         yield from wrapped(relative(line))
     deviations = sum(row.deviates for row in failure.rows)
     order = "in production's order" if not deviations else f"{deviations} out of production's order (*)"
-    yield f"found by {failure.found_by} in schedule {failure.found_after}; {len(failure.rows)} steps, {order}"
+    steps = f"{len(failure.rows)} step{'s' * (len(failure.rows) != 1)}"
+    yield f"found by {failure.found_by} in schedule {failure.found_after}; {steps}, {order}"
 
 
 def race_in_words(failure: Failure) -> str:
@@ -193,7 +194,7 @@ class Columns:
 
     def __init__(self, names: dict[int, str], width: int, paint: Paint) -> None:
         self.names = dict(sorted(names.items()))
-        self.width = min(width // len(names), 60)
+        self.width = width // len(names)
         self.paint = paint
 
     def header(self) -> str:
