@@ -15,7 +15,6 @@ from pyos.check.guards import guarded
 from pyos.check.harness import MAX_STEPS, Harness
 from pyos.check.isolation import check_isolation
 from pyos.check.queue import PickingQueue
-from pyos.check.race import find_race
 from pyos.check.replay import ReplayError, encode
 from pyos.check.report import Failure, Report
 from pyos.check.shrink import Shrinker, trimmed
@@ -226,7 +225,7 @@ class Explorer:
 
     def _note_gain(self) -> None:
         """Say how many pairs of production's steps would not have to be tried in both orders."""
-        steps = self.witness.record(()).steps[:500]
+        steps = self.witness.record(()).seen.steps[:500]
         pairs = [(a, b) for i, a in enumerate(steps) for b in steps[:i] if a.task != b.task]
         apart = sum(1 for a, b in pairs if not a.depends_on(b))
         if apart:
@@ -305,7 +304,7 @@ class Explorer:
         failure.command = self.settings.command(failure.replay)
         failure.found_by, failure.found_after = found_by, max(1, self.report.schedules)
         failure.rows, failure.tasks = seen.rows, seen.tasks
-        failure.race = find_race(seen.rows, seen.steps, seen.labels)
+        failure.race = self.witness.race(seen, choices)
         self.report.failures.append(failure)
 
     def replay(self, choices: tuple[int, ...]) -> Report:

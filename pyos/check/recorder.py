@@ -60,7 +60,7 @@ class Row:
     options: tuple[int, ...] = ()
     time: float = 0.0
     ended: bool = False
-    deaths: list[str] = field(default_factory=list)
+    deaths: list[tuple[int, str]] = field(default_factory=list)
     accesses: dict[Any, Access] = field(default_factory=dict)
     last_line: str = ""
     stacks: dict[int, list[Frame]] = field(default_factory=dict)
@@ -121,8 +121,9 @@ class Recorder:
             self._enter_end(row, task.status)
         elif not row.trap:
             row.where = place(task)
-            if type(task.gen) is Thrower and task.gen.error is not None:  # what it yielded was no trap
-                row.result, row.failed = in_short(task.gen.error), True
+            next_resume = task.held if task.gen is task else task.gen
+            if type(next_resume) is Thrower and next_resume.error is not None:  # what it yielded was no trap
+                row.result, row.failed = in_short(next_resume.error), True
         if self.variables and self.kernel is not None and len(self.rows) <= MOST_STACKS:
             row.stacks = {t.tid: frames_of(t) for t in self.kernel.table if t.status is None}
 
@@ -201,7 +202,7 @@ class Recorder:
                 how = f"killed by {status.signal.name}"
                 self._answer(task, how, True)
                 if self.rows:
-                    self.rows[-1].deaths.append(f"task {task.tid} ({task.name}) is {how}")
+                    self.rows[-1].deaths.append((task.tid, f"task {task.tid} ({task.name}) is {how}"))
             original(task, status, *more)
 
         return seen

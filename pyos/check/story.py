@@ -5,8 +5,8 @@
        2* forks.py:9  |                  Acquire(b)
 
 `*` marks a step that production would have given to another task. A few tasks have a column each; more have a narrow
-lane each, which is free for another task once its own has ended, and the text stands beside the lanes. A long run is
-elided in the middle. Nothing is wider than WIDTH.
+lane each, which is free for another task once its own has ended, and the text stands beside the lanes (`+`: there was
+no lane left). A long run is elided in the middle. Nothing is wider than WIDTH.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from pyos.check.report import Failure
 WIDTH = 100
 NARROWEST = 24  # characters of a column; with less, tasks have lanes
 MOST_LANES = 16
+LONGEST_NAME = 20  # beside lanes
+MOST_TASKS = 30  # of those listed at the end
 LONGEST_WHERE = 26
 ENDS = 30  # steps shown at each end of a long run
 MOST_LINES = 20  # of a traceback
@@ -81,11 +83,9 @@ def race_in_words(failure: Failure) -> str:
     """The racing pair: who did what to which thing, and where."""
     race = failure.race
     assert race is not None
-    told = []
-    for number, did in zip((race.first, race.second), race.did):
-        row = failure.rows[number - 1]
-        told.append(f"step {number} (task {row.tid}, {short(row.where)}): {did}")
-    return f"{race.on}: {told[0]}, before {told[1]}"
+    first, second = (f"(task {side.tid}, {short(side.where)}): {side.did}" for side in race[:2])
+    later = f"step {race.second.number} {second}" if race.second.number else f"{second}, which was still to come"
+    return f"{race.on}: step {race.first.number} {first}, before {later}"
 
 
 def error_lines(failure: Failure) -> list[str]:
@@ -102,13 +102,14 @@ def error_lines(failure: Failure) -> list[str]:
 
 def last_places(failure: Failure, paint: Paint) -> list[str]:
     """Where each task is that is left: its innermost line, and what it waits for."""
-    lines = []
+    lines: list[str] = []
     for task in failure.tasks:
         if task.state != "zombie":
             where, _, function = relative(task.stack[-1]).partition(" ") if task.stack else ("not started", "", "")
             inside = f" in {function.rpartition('.')[2]}" if function else ""
             lines += wrapped(f"  {task.tid} {task.name}, {where}{inside}: {task.waiting_on or task.state}")
-    return [paint("tasks at the end:", BOLD), *lines] if lines else []
+    more = [f"  and {len(lines) - MOST_TASKS} more"] if len(lines) > MOST_TASKS else []
+    return [paint("tasks at the end:", BOLD), *lines[:MOST_TASKS], *more] if lines else []
 
 
 # --- the run
@@ -149,7 +150,7 @@ def table(rows: list[Row], failure: Failure, paint: Paint) -> Iterator[str]:
         for line in layout.cells(row, [in_words(row)]):
             yield (beside + line).rstrip()
             beside = " " * left
-        for death in row.deaths:
+        for _, death in row.deaths:
             yield paint(clip(f"{'':{left}}{death}", WIDTH), DIM)
 
 
@@ -157,7 +158,7 @@ def rows_shown(rows: list[Row], failure: Failure) -> list[Row]:
     """All steps, or the two ends of a long run, with the deviations and the race between them."""
     if len(rows) <= 2 * ENDS + 10:
         return rows
-    race = (failure.race.first, failure.race.second) if failure.race is not None else ()
+    race = (failure.race.first.number, failure.race.second.number) if failure.race is not None else ()
     marked = [row for row in rows if row.deviates or row.number in race]
     kept = {row.number for row in (*rows[:ENDS], *rows[-ENDS:], *marked[: ENDS // 2], *marked[-ENDS // 2 :])}
     return [row for row in rows if row.number in kept]
@@ -176,17 +177,21 @@ def in_words(row: Row) -> str:
         return f"{text} blocks"
     if row.answered and row.answered != row.number:
         text += f" blocks until {row.answered}"
+    if row.failed and row.result and row.result.startswith("killed by"):
+        return f"{text}: {row.result}"
     if row.result in (None, "None"):
         return text
     return f"{text} raises {row.result}" if row.failed else f"{text} = {row.result}"
 
 
 def lives(rows: list[Row]) -> dict[int, tuple[int, int]]:
-    """The first and the last step of each task."""
-    found: dict[int, tuple[int, int]] = {}
+    """The first step of each task, and the one in which it ended; the last of all if it did not."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
     for row in rows:
-        found[row.tid] = (found.get(row.tid, (row.number, 0))[0], row.number)
-    return found
+        first.setdefault(row.tid, row.number)
+        last |= dict.fromkeys([tid for tid, _ in row.deaths] + [row.tid] * row.ended, row.number)
+    return {tid: (number, last.get(tid, len(rows))) for tid, number in first.items()}
 
 
 class Columns:
@@ -198,8 +203,11 @@ class Columns:
         self.paint = paint
 
     def header(self) -> str:
-        cells = [self.paint.task(tid, clip(name, self.width - 2).ljust(self.width)) for tid, name in self.names.items()]
-        return "".join(cells).rstrip()
+        names = {tid: clip(name, self.width - 2) for tid, name in self.names.items()}
+        return "".join(self._cell(name, self.paint.task(tid, name)) for tid, name in names.items()).rstrip()
+
+    def _cell(self, plain: str, painted: str) -> str:
+        return painted + " " * (self.width - len(plain))
 
     def cells(self, row: Row, lines: list[str]) -> Iterator[str]:
         for text in textwrap.wrap(lines[0], self.width - 2, subsequent_indent="  ") or [""]:
@@ -207,7 +215,7 @@ class Columns:
             for tid in self.names:
                 inside = text if tid == row.tid else "|"
                 painted = self.paint(inside, RED) if tid == row.tid and row.failed else self.paint.task(tid, inside)
-                cells.append(painted + " " * (self.width - len(inside)))
+                cells.append(self._cell(inside, painted))
             yield "".join(cells).rstrip()
 
 
@@ -223,7 +231,7 @@ class Lanes:
         self.width = width - 2 * self.count - 1
 
     def header(self) -> str:
-        return f"{'tasks':{2 * self.count + 1}}"
+        return "tasks"
 
     def cells(self, row: Row, lines: list[str]) -> Iterator[str]:
         for index, tid in enumerate(self.lanes):
@@ -231,13 +239,13 @@ class Lanes:
                 self.lanes[index] = None
         if row.tid not in self.lanes:
             self._enter(row.tid)
-        text = f"{self.names[row.tid]}: {lines[0]}"
+        text = f"{clip(self.names[row.tid], LONGEST_NAME)}: {lines[0]}"
         mark = "o"
         for part in textwrap.wrap(text, self.width, subsequent_indent="  "):
             lanes = "".join(self._lane(tid, mark if tid == row.tid else "|") for tid in self.lanes)
-            free = "  " * (self.count - len(self.lanes))
+            free = "  " * (self.count - len(self.lanes)) + (" " if row.tid in self.lanes else "+")
             told = self.paint(part, RED) if row.failed else self.paint.task(row.tid, part)
-            yield f"{lanes}{free} {told}"
+            yield f"{lanes}{free}{told}"
             mark = "|"
 
     def _enter(self, tid: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pyos.check.footprint import Footprints, Step
 from pyos.check.harness import Harness
+from pyos.check.race import Race, Seen, find_race, find_unreached
 from pyos.check.recorder import Recorder, Row, shown
 from pyos.check.report import Failure
 from pyos.check.strategies import Replay
@@ -20,16 +21,19 @@ from pyos.status import TaskInfo
 
 @dataclass
 class Recording:
-    """A run that was written down: `steps` are the footprints of the rows, `tasks` those that are left at the end."""
+    """A run that was written down: `seen` has its steps, `tasks` are those that are left at the end."""
 
-    rows: list[Row]
-    steps: list[Step] = field(default_factory=list)
-    labels: dict[Any, str] = field(default_factory=dict)  # of the names in footprints
-    failure: Failure | None = None
-    outcome: Any = None
+    seen: Seen
+    failure: Failure | None
+    outcome: Any
     tasks: list[TaskInfo] = field(default_factory=list)
     diverged: str = ""  # why it is not the run that was asked for
     descriptors: dict[int, str] = field(default_factory=dict)  # what was opened in the run, and is still open
+
+    @property
+    def rows(self) -> list[Row]:
+        """The steps."""
+        return self.seen.rows
 
 
 class Witness:
@@ -72,8 +76,8 @@ class Witness:
         with self.footprints.naming_handles(), self.tracer.tracing():
             outcome = self.harness.run(replay.choose)
         self.recorder.end_step()
-        recording = Recording(self.recorder.rows, self.steps, failure=self.harness.failure, outcome=outcome)
-        recording.labels = self._labels()
+        seen = Seen(self.recorder.rows, self.steps, self._labels())
+        recording = Recording(seen, self.harness.failure, outcome)
         recording.tasks = self.harness.kernel.tasks()
         recording.diverged = replay.diverged(exact)
         recording.descriptors = {fd: name for fd, name in open_descriptors().items() if before.get(fd) != name}
@@ -110,6 +114,14 @@ class Witness:
         if not left:
             return None
         return Failure("leak", f"left open by each run: {', '.join(name for _, name in sorted(left))}")
+
+    def race(self, recording: Recording, choices: Sequence[int]) -> Race | None:
+        """The two steps that made the difference in a failing run of these choices."""
+        found = find_race(recording.seen)
+        if found is not None or not any(choices):
+            return found
+        last = max(number for number, choice in enumerate(choices) if choice)
+        return find_unreached(recording.seen, self.record(choices[:last]).seen)
 
     # --- debugging
 
