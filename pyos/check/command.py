@@ -119,6 +119,10 @@ def settings_of(options: argparse.Namespace, seed: int | str | None, progress: P
     """The command line as settings."""
     from pyos.check.explorer import Settings
 
+    folder = os.path.dirname(os.path.abspath(options.html or ""))
+    if options.html and not os.access(folder, os.W_OK):
+        why = "its folder cannot be written to" if os.path.isdir(folder) else "there is no such folder"
+        raise UsageError(f"cannot write {options.html}: {why}")
     if options.jobs < 1:
         raise UsageError(f"--jobs is at least 1, not {options.jobs}")
     return Settings(

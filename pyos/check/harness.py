@@ -138,13 +138,8 @@ class Harness:
             spawn(made)
             return
         self.is_list = True
-        if isinstance(made, tuple) and len(made) == 2 and callable(made[1]):
-            made, self.outcome = made
-        if not isinstance(made, list | tuple):
-            raise TypeError(
-                f"a program is a generator, or a function that returns a list of them, not {describe(made)}"
-            )
-        for target in made:
+        targets, self.outcome = unpacked(made)
+        for target in targets:
             spawn(target)
 
     def _between_steps(self) -> None:
@@ -272,6 +267,16 @@ class Harness:
         died_holding = [line for line in self.log if " died holding " in line]
         if died_holding:
             self.failure = Failure("leak", died_holding[0])
+
+
+def unpacked(made: Any) -> tuple[Sequence[Any], Callable[[], Any] | None]:
+    """What a program that is no generator function returned: its tasks, and its outcome function. Raises TypeError."""
+    outcome = None
+    if isinstance(made, tuple) and len(made) == 2 and callable(made[1]):
+        made, outcome = made
+    if not isinstance(made, list | tuple):
+        raise TypeError(f"a program is a generator, or a function that returns a list of them, not {describe(made)}")
+    return made, outcome
 
 
 def nothing() -> None:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from types import CoroutineType, GeneratorType
 from typing import Any
 
+from pyos.check.harness import unpacked
+from pyos.errors import ProgramError
+from pyos.kernel.lifecycle import not_a_target
 from pyos.kernel.loader import Loader, check_arguments
 
 
@@ -23,8 +27,24 @@ class ProgramFile:
         self.code = self.loader.compile(self.path)
         with open(self.path, "rb") as file:
             self.source = file.read()
-        check_arguments(self.loader.main_of(self.path, self.code), self.path, self.argv)
+        main = self.loader.main_of(self.path, self.code)
+        if not callable(main):
+            raise ProgramError(f"main in {self.path} is no function", path=self.path)
+        check_arguments(main, self.path, self.argv)
+        self._try(main)
         self.__name__ = os.path.splitext(os.path.basename(self.path))[0]
+
+    def _try(self, main: Any) -> None:
+        """Call it once, so that what is wrong with it is said before the check."""
+        made = main(*self.argv)
+        try:
+            targets = [made] if type(made) in (GeneratorType, CoroutineType) else unpacked(made)[0]
+        except TypeError as error:
+            raise ProgramError(f"{self.path}: {error}", path=self.path) from None
+        for target in targets:
+            if type(target) not in (GeneratorType, CoroutineType):
+                raise ProgramError(f"{self.path}: {not_a_target(target)}", path=self.path)
+            target.close()
 
     def __call__(self) -> Any:
         return self.loader.main_of(self.path, self.code)(*self.argv)

@@ -121,7 +121,7 @@ class Report:
         return not self.failures
 
     def count(self, outcome: Any) -> None:
-        """Enter one run's outcome."""
+        """Enter one run's outcome; a failure's is its kind."""
         self.schedules += 1
         try:
             self.outcomes[outcome] += 1
@@ -138,12 +138,14 @@ class Report:
     @property
     def outcome_lines(self) -> list[str]:
         """How often each outcome came, if there is more than one."""
-        common = self.outcomes.most_common(MOST_OUTCOMES)
         if len(self.outcomes) < 2:
             return []
-        width = len(str(common[0][1]))
-        more = len(self.outcomes) - len(common)
-        return [f"  {n:{width}} x {outcome}" for outcome, n in common] + [f"  and {more} more"] * (more > 0)
+        names = {key: key if type(key) is str else shown(key) for key in self.outcomes}
+        counted = sorted((-n, names[outcome]) for outcome, n in self.outcomes.items())
+        width = len(str(-counted[0][0]))
+        more = len(counted) - MOST_OUTCOMES
+        lines = [f"  {-n:{width}} x {outcome}" for n, outcome in counted[:MOST_OUTCOMES]]
+        return lines + [f"  and {more} more"] * (more > 0)
 
     def __str__(self) -> str:
         outcomes = ["outcomes:", *self.outcome_lines] if self.outcome_lines else []

@@ -7,7 +7,6 @@ counts as a write unless the method is known to read only.
 from __future__ import annotations
 
 import ast
-import functools
 import linecache
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -106,10 +105,10 @@ def has_yield(node: ast.AST) -> bool:
     return any(map(has_yield, ast.iter_child_nodes(node)))
 
 
-@functools.lru_cache(maxsize=256)
-def source_of_file(path: str) -> Source:
-    """What is in a file; nothing if it cannot be read."""
+def source_of(path: str) -> Source:
+    """What is in a file as it is now; nothing if it cannot be read."""
     source = Source()
+    linecache.checkcache(path)
     try:
         tree = ast.parse("".join(linecache.getlines(path)))
     except (SyntaxError, ValueError):
@@ -150,8 +149,8 @@ def hashes_alike(value: Any) -> bool:
     return type(value) in (int, float, bool, complex)
 
 
-def sets_in_line(path: str, line: int, names: dict[str, Any]) -> Iterator[str]:
+def sets_in_line(source: Source, line: int, names: dict[str, Any]) -> Iterator[str]:
     """The sets whose order a line depends on, as they are written there."""
-    for node in source_of_file(path).ordered.get(line, ()):
+    for node in source.ordered.get(line, ()):
         if unordered(value_of(node, names)):
             yield ast.unparse(node)

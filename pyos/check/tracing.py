@@ -20,7 +20,7 @@ from pyos.check.guards import CHANCE, INSTEAD, TIMES, uncontrolled, userland_lin
 from pyos.check.isolation import is_mutable
 from pyos.check.recorder import Recorder
 from pyos.check.report import Failure
-from pyos.check.source import sets_in_line, source_of_file
+from pyos.check.source import Source, sets_in_line, source_of
 from pyos.kernel.loader import PACKAGE
 
 UNSEEDED = random._inst
@@ -35,7 +35,7 @@ class Tracer:
         self.recorder = recorder
         self.saw = saw
         self.is_seeded = is_seeded
-        self.files: dict[str, bool] = {}  # which are the program's
+        self.sources: dict[str, Source | None] = {}  # by path; None for those that are not the program's
         self.kept: list[Any] = []  # objects that were named, which keeps their ids their own
 
     @contextmanager
@@ -56,46 +56,47 @@ class Tracer:
             if replaceable:
                 sys.settrace(trace)
 
-    def is_program(self, path: str) -> bool:
-        """True for a file that is neither pyos's nor a library's."""
-        found = self.files.get(path)
-        if found is None:
-            found = self.files[path] = not path.startswith(LIBRARY) and "site-packages" not in path
-        return found
+    def source_of(self, path: str) -> Source | None:
+        """What is in a file, if it is neither pyos's nor a library's."""
+        if path not in self.sources:
+            is_library = path.startswith(LIBRARY) or "site-packages" in path
+            self.sources[path] = None if is_library else source_of(path)
+        return self.sources[path]
 
     # --- lines
 
     def _enter(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if not self.is_program(frame.f_code.co_filename):
+        source = self.source_of(frame.f_code.co_filename)
+        if source is None:
             return None
-        if self.recorder.in_step and frame.f_lineno in source_of_file(frame.f_code.co_filename).yields:
-            self._enter_accesses(frame, writes=True)  # the task goes on in the middle of this line
+        if self.recorder.in_step and frame.f_lineno in source.yields:
+            self._enter_accesses(frame, source, writes=True)  # the task goes on in the middle of this line
         return self._line
 
     def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if event == "line" and self.recorder.in_step:
-            path, line = frame.f_code.co_filename, frame.f_lineno
-            row = self.recorder.rows[-1]
+        path, line = frame.f_code.co_filename, frame.f_lineno
+        source = self.source_of(path)
+        if event == "line" and self.recorder.in_step and source is not None:
             if frame.f_code.co_flags & TASK:
-                row.last_line = f"{path}:{line}"
-            names = {**frame.f_globals, **frame.f_locals} if line in source_of_file(path).ordered else {}
-            for name in sets_in_line(path, line, names):
+                self.recorder.rows[-1].last_line = f"{path}:{line}"
+            names = {**frame.f_globals, **frame.f_locals} if line in source.ordered else {}
+            for name in sets_in_line(source, line, names):
                 message = f"{path}:{line}: the order of the set {name} is another in each process; use sorted()"
                 self.saw(Failure("nondeterminism", message))
-            self._enter_accesses(frame, writes=line not in source_of_file(path).yields)
+            self._enter_accesses(frame, source, writes=line not in source.yields)
         return self._line
 
-    def _enter_accesses(self, frame: FrameType, writes: bool) -> None:
+    def _enter_accesses(self, frame: FrameType, source: Source, writes: bool) -> None:
         """Enter the variables that a line names: the objects they hold, and those that tasks share themselves.
 
         `writes`: those that are written as well; a line that yields reads before it and writes after it.
         """
         code, local, outer = frame.f_code, frame.f_locals, frame.f_globals
         accesses = self.recorder.rows[-1].accesses
-        for access in source_of_file(code.co_filename).accesses.get(frame.f_lineno, ()):
+        for access in source.accesses.get(frame.f_lineno, ()):
+            root = access.root
             if access.write and not writes:
                 continue
-            root = access.root
             if root in local:
                 value, shared = local[root], root in code.co_freevars or root in code.co_cellvars
             elif root in outer or root in code.co_names:
