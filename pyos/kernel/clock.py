@@ -120,6 +120,11 @@ class Timers(WaitObject):
         heappush(self.heap, (self.clock.now() + seconds, next(self.numbers), alarm))
         return alarm
 
+    def clear(self) -> None:
+        """Forget every deadline."""
+        self.heap.clear()
+        self.dead = self.eternal = 0
+
     def cancel(self, alarm: Alarm) -> None:
         """Forget an alarm; harmless if it has gone off."""
         if alarm.action is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyos.handles import Cell, Channel, Condition, Event, Handle, Lock, Semaphore
@@ -140,15 +141,40 @@ def receive(kernel: Kernel, task: Task, trap: Receive) -> Any:
     return (task.mailbox or kernel.sync.mailbox_of(task)).get(task)
 
 
-def grantor_of(kernel: Kernel, task: Task, trap: Any) -> Grantor | None:
-    """Who wants the answer of this trap back if it cannot be delivered."""
-    while type(trap) is Timeout:
-        trap = trap.target
-    kind = type(trap)
-    if kind is Acquire:
-        return behind(kernel, trap.lock, Lock, Semaphore)  # type: ignore[no-any-return]
-    if kind is not Get and kind is not Receive:
-        return None
-    channel: ChannelObject = behind(kernel, trap.channel, Channel) if kind is Get else task.mailbox
+def channel_of(kernel: Kernel, task: Task, trap: Get[Any]) -> Grantor:
+    """The channel that an item came from; the task's place in the order of those who got one is noted."""
+    channel: ChannelObject = behind(kernel, trap.channel, Channel)
     channel.number(task)
     return channel
+
+
+def mailbox_of(kernel: Kernel, task: Task, trap: Receive) -> Grantor:
+    """As `channel_of`, for a message."""
+    channel: ChannelObject = task.mailbox
+    channel.number(task)
+    return channel
+
+
+def lock_of(kernel: Kernel, task: Task, trap: Acquire) -> Grantor:
+    """The lock or semaphore that was acquired."""
+    return behind(kernel, trap.lock, Lock, Semaphore)  # type: ignore[no-any-return]
+
+
+def target_of(kernel: Kernel, task: Task, trap: Timeout[Any]) -> Grantor | None:
+    """Whoever it is for the target of a Timeout."""
+    return grantor_of(kernel, task, trap.target)
+
+
+GRANTORS: dict[type, Callable[[Any, Task, Any], Grantor | None]] = {
+    Get: channel_of,
+    Receive: mailbox_of,
+    Acquire: lock_of,
+    Timeout: target_of,
+}
+"""For each kind of trap whose answer must not be lost: who wants it back if it cannot be delivered."""
+
+
+def grantor_of(kernel: Kernel, task: Task, trap: Any) -> Grantor | None:
+    """Who wants the answer of this trap back if it cannot be delivered."""
+    find = GRANTORS.get(type(trap))
+    return None if find is None else find(kernel, task, trap)
