@@ -26,7 +26,7 @@ class ChannelObject(SyncObject):
     out again first, and in their old order.
     """
 
-    __slots__ = ("capacity", "items", "putters", "closed", "given", "returned", "append")
+    __slots__ = ("capacity", "items", "putters", "closed", "given", "returned", "append", "watched")
     kind = "channel"
     accepted: Any = None  # what put answers
 
@@ -39,6 +39,7 @@ class ChannelObject(SyncObject):
         self.given = 0  # number of the last item that was given to a waiting getter; its ticket until it runs
         self.returned: list[tuple[int, Any]] = []  # a heap
         self.append = self.scheduler.runq.append
+        self.watched = "grant" in vars(self.scheduler)  # an observer has put itself around it
 
     def put(self, task: Task, item: Any) -> Any:
         """Hand the item to a getter, or keep it, or wait for room. Raises ChannelClosed."""
@@ -47,13 +48,16 @@ class ChannelObject(SyncObject):
             getter = self.queue.popleft()
             if self.queue.ghosts:
                 self.queue._drop_ghosts()
-            getter.wait = None
+            if self.watched:
+                self.scheduler.grant(getter, item, self)
+            else:
+                getter.wait = None
+                getter.answer = item
+                getter.grant = self
+                getter.held = getter.gen
+                getter.gen = getter
+                self.append(getter)
             getter.ticket = self.given = self.given + 1
-            getter.answer = item
-            getter.grant = self
-            getter.held = getter.gen
-            getter.gen = getter
-            self.append(getter)
             return self.accepted
         if self.closed:
             raise ChannelClosed(f"{self.label} is closed")
