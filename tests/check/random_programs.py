@@ -15,7 +15,6 @@ from pyos import (
     CONT,
     INT,
     KILL,
-    STOP,
     TERM,
     Cell,
     Channel,
@@ -38,7 +37,7 @@ from pyos import (
     WaitTask,
 )
 
-SIGNALS = {"TERM": TERM, "KILL": KILL, "INT": INT, "STOP": STOP, "CONT": CONT}
+SIGNALS = {"TERM": TERM, "KILL": KILL, "INT": INT, "CONT": CONT}
 tids = st.integers(1, 4)
 two = st.integers(0, 1)
 traps = st.one_of(
@@ -49,7 +48,7 @@ traps = st.one_of(
     st.tuples(st.just("send"), tids),
     st.tuples(st.sampled_from(["receive", "wait any", "time", "random"])),
     st.tuples(st.just("wait task"), tids),
-    st.tuples(st.just("kill"), tids, st.sampled_from(["TERM", "KILL", "INT", "STOP", "CONT"]), st.sampled_from([0, 1])),
+    st.tuples(st.just("kill"), tids, st.sampled_from(sorted(SIGNALS)), st.sampled_from([0, 1])),
     st.tuples(st.just("sleep"), st.sampled_from([0, 1, 2])),
     st.tuples(st.just("choose")),
 )

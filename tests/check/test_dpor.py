@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from tests.check.explore import TooMany, by_brute_force, by_dpor
 from tests.check.random_programs import program_of, programs
 
 EXAMPLES = int(os.environ.get("PYOS_DPOR_EXAMPLES", "150"))
-MOST = 400  # schedules of one program
+MOST = 150  # schedules of one program
 CUT_SHORT = {"error", "assertion", "leak"}  # failures that end a run before its trace is complete
 
 
