@@ -131,6 +131,8 @@ class Explorer:
     def _portfolio(self) -> None:
         """Production's order, then few deviations from it, then the others in turns."""
         for strategy in (Production(), Dfs(1), Dfs(2)):
+            if self._over():
+                break
             for _ in self._runs(strategy):
                 if self._over() or (strategy.name == "delay 2" and self._spent() > SHARE_OF_DELAYS):
                     break
@@ -139,7 +141,7 @@ class Explorer:
         while not self._stopped() and not self._over():
             for turn in turns:
                 for _ in range(BATCH):
-                    if next(turn, None) is None or self._over():
+                    if self._over() or next(turn, None) is None:
                         break
                 if thorough.complete:
                     self.report.complete = not self._stopped()

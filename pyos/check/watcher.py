@@ -113,6 +113,7 @@ class Watcher:
             number = footprints.children[above] = footprints.children.get(above, 0) + 1
             name = footprints.tasks[task.tid] = (*above, number)
             footprints.step.touch(("task", name))
+            footprints.step.touch(("life", name))  # until now nobody had this tid
             footprints.step.woke.add(name)
             return task
 
