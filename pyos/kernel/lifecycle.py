@@ -133,13 +133,13 @@ class Lifecycle:
         waiters = task.waiters
         parent = kernel.table.bury(task, status)
         wake = kernel.scheduler.wake
-        told = False
+        told = raised = False
         if linked:
             assert mother is not None
-            told = self._end_linked(task, mother, status, sender)
+            told = raised = self._end_linked(task, mother, status, sender)
         if waiters:
             for waiter in waiters:
-                if waiter is mother and told:
+                if raised and waiter is mother:
                     continue  # it has had LinkedTaskFailed instead
                 told = True
                 if waiter is parent:
