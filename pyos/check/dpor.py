@@ -4,7 +4,8 @@ Source sets and sleep sets (Abdulla, Aronis, Jonsson, Sagonas, POPL 2014). After
 what happened before what; a *race* is a pair of dependent steps of two tasks with nothing in between. Where the
 second could have come first, a task that begins such a run is entered for backtracking at the first step's node. A
 task *sleeps* at a node while everything that starts with it has been seen; a run in which all ready tasks sleep is
-given up.
+given up. A step that kills a ready task is in a race with the step that the task would have taken, and so is one
+that fails, which ends the run, with all of them.
 
     node        a point before a step: who was ready, who has been run from here, who is yet to be
     happened before   a bit mask of step numbers for each step, itself included
@@ -128,12 +129,16 @@ class Dpor:
         """Nothing was ready, and the clock has moved: all that comes now comes after all there was."""
         self._end_step()
         self.barriers.append(len(self.steps))
+        self.footprints.begin_nothing()
 
     def _end_step(self) -> None:
         number = len(self.steps) - 1
-        for name in self.footprints.step.woke:
+        step = self.footprints.step
+        if self.footprints.watched_by_invariants:
+            step.everything = True
+        for name in step.woke:
             self.woken_by[name] = number
-        self.footprints.step.woke = set()
+        step.woke = set()
 
     def _sleepers(self, number: int) -> dict[Name, Step]:
         """Who sleeps at a new node: those of the node before whose step does not depend on the one just taken."""
@@ -150,6 +155,9 @@ class Dpor:
     def _backtrack(self) -> bool:
         """Enter what the run has shown, and go to the deepest node from which something is left to run."""
         self._end_step()
+        if self.steps and self.footprints.cut_short:
+            self.steps[-1].everything = True
+            self.steps[-1].killed.update(self.nodes[len(self.steps) - 1].ready)
         self._find_races()
         nodes = self.nodes
         while nodes:
@@ -162,7 +170,6 @@ class Dpor:
                 node.done[node.task] = step
                 if node.next_option():
                     self.new_from = number
-                    del node.done[node.task]
                     return True
             left = [n for n in node.ready if n in node.backtrack and n not in node.done and n not in node.sleep]
             if left:
@@ -197,6 +204,7 @@ class Dpor:
                 total |= before[j]
             before.append(total)
             if i >= self.new_from:
+                self.nodes[i].backtrack |= step.killed
                 for j in fresh:
                     if not any(before[k] >> j & 1 for k in fresh if k != j):
                         self._enter_race(before, j, i)

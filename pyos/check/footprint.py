@@ -4,9 +4,11 @@ Two steps of different tasks are independent if nothing that one of them writes 
 order makes no difference. Touched are
 - the object of the trap: a lock, a channel, a cell (a `load` reads, the rest writes), a mailbox;
 - ("task", t): written by every step of t, by whatever wakes, starts, signals or kills t;
-- ("life", t): read by those who ask whether t lives, written by its end; ("children", t): its ends as seen by t;
-- what a wake, a kill or an end touches on the way: the object that was waited for, the locks that are released.
-Steps that look at everything (Tasks, the end of init) depend on everything.
+- ("life", t): read by those who ask whether t lives, written by its end, and by what reaps or adopts it;
+- ("children", t): the ends of its children as seen by t; written by t's own end, after which they are nobody's;
+- ("table",): the next tid; ("quota",): how many tasks there may be; ("due", s): alarms go off in the order of setting;
+- what a wake, a kill or an end touches on the way (watcher.py).
+Steps that look at everything (Tasks, the end of init, all of them while there are invariants) depend on everything.
 
 Names: a task is known by its parent and which child it is, an object by the task that made it and how many it had made
 before; neither depends on the order in which tasks ran.
@@ -19,13 +21,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pyos import traps
+from pyos.check.watcher import Watcher
 from pyos.handles import Condition, Handle
-from pyos.kernel.tasks import Task, WaitObject
+from pyos.kernel.tasks import Task
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
     from pyos.kernel.scheduler import Handler
-    from pyos.status import ExitStatus
 
 Name = tuple[Any, ...]
 READS = (traps.Load, traps.WaitEvent)
@@ -47,15 +49,19 @@ NOTHING = (traps.GetTid, traps.GetTime, traps.Sleep, traps.Choose, traps.Exit, t
 
 
 class Step:
-    """What one step did: `touched` maps names to whether they were written; `woke`: tasks it made ready."""
+    """What one step did: `touched` maps names to whether they were written; `woke`: tasks it made ready.
 
-    __slots__ = ("task", "touched", "everything", "woke")
+    `killed`: ready tasks that it killed. They take no step after it that could show that the order matters.
+    """
+
+    __slots__ = ("task", "touched", "everything", "woke", "killed")
 
     def __init__(self, task: Name) -> None:
         self.task = task
         self.touched: dict[Name, bool] = {("task", task): True}
         self.everything = False
         self.woke: set[Name] = set()
+        self.killed: set[Name] = set()
 
     def touch(self, name: Name, write: bool = True) -> None:
         """Enter a name; a write is not forgotten by a later read."""
@@ -83,6 +89,7 @@ class Footprints:
     def __init__(self, isolated: bool) -> None:
         self.isolated = isolated
         self.step = Step(())
+        self.kernel: Kernel | None = None
         self.tasks: dict[int, Name] = {}  # tid -> name
         self.children: dict[Name, int] = {}
         self.objects: dict[Any, Name] = {}  # handles, and the kernel's objects behind them
@@ -101,6 +108,10 @@ class Footprints:
         step = self.step = Step(self.tasks[task.tid])
         step.everything = not self.isolated
         return step
+
+    def begin_nothing(self) -> None:
+        """No task is running: what alarms touch from now on is no step's doing."""
+        self.step = Step(())
 
     # --- names
 
@@ -144,12 +155,12 @@ class Footprints:
         if kind in OBJECT_OF:
             return self._wrap_object(handler, OBJECT_OF[kind], kind not in READS)
         enter: Callable[[Task, Any], None] = {
-            traps.NewTask: lambda task, trap: self.step.touch(("table",)),
-            traps.Exec: lambda task, trap: self.step.touch(("table",)),
+            traps.NewTask: self._touch_birth,
+            traps.Exec: self._touch_birth,
             traps.Random: lambda task, trap: self.step.touch(("random",)),
             traps.Foreground: lambda task, trap: self.step.touch(("foreground",)),
-            traps.KillTask: lambda task, trap: self._touch_task(kernel, trap.tid),
-            traps.WaitTask: self._touch_awaited,
+            traps.KillTask: lambda task, trap: self._touch_task(trap.tid),
+            traps.WaitTask: lambda task, trap: self._touch_awaited(kernel, task, trap),
             traps.Send: lambda task, trap: self._touch_mailbox(trap.tid),
             traps.Receive: lambda task, trap: self._touch_mailbox(task.tid),
         }.get(kind, self._touch_everything)
@@ -188,78 +199,56 @@ class Footprints:
     def _touch_everything(self, task: Task, trap: Any) -> None:
         self.step.everything = True
 
-    def _touch_task(self, kernel: Kernel, tid: Any) -> None:
-        name = self.tasks.get(tid) if type(tid) is int else None
-        self.step.touch(("task", name))
-        self.step.touch(("life", name))
+    def _touch_birth(self, task: Task, trap: Any) -> None:
+        self.step.touch(("table",))
+        if task.quota is not None:
+            self.step.touch(("quota",))
 
-    def _touch_awaited(self, task: Task, trap: traps.WaitTask) -> None:
-        if trap.tid is None:
-            self.step.touch(("children", self.task_name(task)))
-        else:
-            self.step.touch(("life", self.tasks.get(trap.tid)), write=False)
+    def known(self, tid: Any) -> Name | None:
+        """The name of the task with this tid. If there is none yet it is None, and depends on who is started next."""
+        name = self.tasks.get(tid) if type(tid) is int else None
+        if name is None:
+            self.step.touch(("table",), write=False)
+        return name
+
+    def _touch_task(self, tid: Any) -> None:
+        if (name := self.known(tid)) is not None:
+            self.step.touch(("task", name))
+            self.step.touch(("life", name))
 
     def _touch_mailbox(self, tid: Any) -> None:
-        name = self.tasks.get(tid) if type(tid) is int else None
-        self.step.touch(("mailbox", name))
-        self.step.touch(("life", name), write=False)
+        if (name := self.known(tid)) is not None:
+            self.step.touch(("mailbox", name))
+            self.step.touch(("life", name), write=False)
+
+    def _touch_awaited(self, kernel: Kernel, task: Task, trap: traps.WaitTask) -> None:
+        if trap.tid is None:
+            self.step.touch(("children", self.task_name(task)))
+            reaped = next(iter(task.zombies.values())) if task.zombies else None
+        else:
+            if (name := self.known(trap.tid)) is not None:
+                self.step.touch(("life", name), write=False)
+            reaped = task.zombies.get(trap.tid) if task.zombies and type(trap.tid) is int else None
+        if reaped is not None:  # whoever asks for it after this finds nobody
+            self.step.touch(("life", self.task_name(reaped)))
+            if reaped.quota is not None:
+                self.step.touch(("quota",))
 
     def bind(self, kernel: Kernel) -> None:
-        """Go around what wakes, starts and ends tasks in this kernel."""
-        scheduler, lifecycle = kernel.scheduler, kernel.lifecycle
-        for name in ("wake", "grant", "wake_error", "unblock", "interrupt"):
-            setattr(scheduler, name, self._seen_waking(getattr(scheduler, name)))
-        spawn, bury, shut_down = lifecycle.spawn, lifecycle.bury, kernel.shut_down
+        """Watch this kernel."""
+        self.kernel = kernel
+        Watcher(self, kernel)
 
-        def spawn_seen(target: Any, **options: Any) -> Task:
-            task = spawn(target, **options)
-            mother = options.get("parent")
-            above = self.task_name(mother) if mother is not None else ()
-            number = self.children[above] = self.children.get(above, 0) + 1
-            name = self.tasks[task.tid] = (*above, number)
-            self._made_ready(name)
-            return task
+    @property
+    def watched_by_invariants(self) -> bool:
+        """True if a condition is evaluated after every step: then every order can be told from every other."""
+        harness = None if self.kernel is None else self.kernel.check
+        return harness is not None and bool(harness.invariants)
 
-        def bury_seen(task: Task, status: ExitStatus, sender: int = 0) -> None:
-            self._touch_end(kernel, task)
-            bury(task, status, sender)
-
-        def shut_down_seen(reason: str, *args: Any) -> None:
-            self.step.everything = True
-            shut_down(reason, *args)
-
-        setattr(lifecycle, "spawn", spawn_seen)
-        setattr(lifecycle, "bury", bury_seen)
-        setattr(kernel, "shut_down", shut_down_seen)
-
-    def _seen_waking(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def seen(task: Task, *args: Any) -> Any:
-            self._touch_wait(task, task.wait)
-            self._made_ready(self.task_name(task))
-            return original(task, *args)
-
-        return seen
-
-    def _touch_wait(self, task: Task, wait: WaitObject | None) -> None:
-        """The task stops waiting for this: the object is touched, where it is one that others touch."""
-        if wait is not None and wait in self.objects:
-            self.step.touch(self.objects[wait])
-        elif type(wait).__name__ == "Mailbox":
-            self.step.touch(("mailbox", self.task_name(wait.owner)))  # type: ignore[union-attr]
-
-    def _made_ready(self, name: Name) -> None:
-        self.step.touch(("task", name))
-        self.step.woke.add(name)
-
-    def _touch_end(self, kernel: Kernel, task: Task) -> None:
-        name = self.task_name(task)
-        step = self.step
-        step.touch(("task", name))
-        step.touch(("life", name))
-        step.touch(("mailbox", name))
-        mother = kernel.table.get(task.parent)
-        if mother is not None and not task.detached:
-            step.touch(("children", self.task_name(mother)))
-        for thing in task.owned or ():
-            if thing in self.objects:
-                step.touch(self.objects[thing])
+    @property
+    def cut_short(self) -> bool:
+        """True if the run has ended at a failure while tasks were ready: what they would have done is not known."""
+        harness = None if self.kernel is None else self.kernel.check
+        if harness is None or harness.failure is None or harness.failure.kind == "livelock":
+            return False
+        return any(task.status is None for task in harness.queue)
