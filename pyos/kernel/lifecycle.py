@@ -68,12 +68,11 @@ class Lifecycle:
     def spawn(
         self,
         target: Any,
-        *,
+        parent: Task | None = None,
         name: str | None = None,
         detached: bool = False,
         linked: bool = False,
         limits: Limits | None = None,
-        parent: Task | None = None,
         program: str | None = None,
     ) -> Task:
         """Check a target and make it a ready task. Raises as NewTask does."""

@@ -250,6 +250,8 @@ class TaskTable:
         """The parent has waited for its dead child: forget the child."""
         assert parent.zombies is not None
         del parent.zombies[zombie.tid]
+        if parent.warned and not parent.zombies:
+            parent.zombies = None  # there were many, and no dict ever shrinks: 16 MB after a million
         self._forget(zombie)
         self.zombies -= 1
 

@@ -131,6 +131,32 @@ def test_readiness_stays_registered_between_waits(name, pair):
         assert not kernel.table.alive
 
 
+def test_a_running_kernel_makes_no_call_but_poll_for_a_message(name, pair):
+    left, right = pair
+
+    def server():
+        readable = ReadWait(left)
+        for _ in range(20):
+            yield readable
+            left.send(left.recv(100))
+
+    def client(kernel):
+        readable = ReadWait(right)
+        for sent in range(20):
+            right.send(b"ping")
+            if sent == 1:
+                calls.append(Calls(kernel))  # by now both ends are registered
+            yield readable
+            right.recv(100)
+
+    calls = []
+    with Kernel(poller=name) as kernel:
+        kernel.spawn(server())
+        kernel.spawn(client(kernel))
+        kernel.run()
+        assert calls[0].made == (0, 0, 0)
+
+
 def test_an_event_nobody_waits_for_is_unregistered(name, pair):
     left, right = pair
     with Kernel(poller=name, clock=VirtualClock()) as kernel:

@@ -160,6 +160,27 @@ def test_zombies_count_against_the_limit(run):
     assert run(main(), limits=Limits(max_tasks=4)).value == (LimitExceeded, 5)
 
 
+def test_a_parent_that_has_waited_for_very_many_zombies_gives_their_table_back(make_kernel, monkeypatch):
+    monkeypatch.setattr(lifecycle, "ZOMBIE_WARNING", 10)
+    kernel = make_kernel()
+    zombies = []
+
+    def main():
+        for _ in range(2):
+            tids = []
+            for _ in range(20):
+                tids.append((yield NewTask(yields(0))))
+            yield Sleep(1)
+            zombies.append(len(init.zombies))
+            for tid in tids:
+                yield WaitTask(tid)
+            zombies.append(init.zombies)
+
+    init = kernel.spawn(main())
+    kernel.run()
+    assert zombies == [20, None, 20, None]
+
+
 def test_ten_thousand_zombies_are_warned_of_once_by_name(make_kernel, log, monkeypatch):
     monkeypatch.setattr(lifecycle, "ZOMBIE_WARNING", 100)
 

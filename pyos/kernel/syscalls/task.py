@@ -24,12 +24,7 @@ def get_tid(kernel: Kernel, task: Task, trap: GetTid) -> int:
 
 @handles(NewTask)
 def new_task(kernel: Kernel, task: Task, trap: NewTask) -> int:
-    return kernel.spawn(trap.target, parent=task, **options_of(trap)).tid
-
-
-def options_of(trap: NewTask | Exec) -> dict[str, Any]:
-    """The keywords that NewTask and Exec have in common."""
-    return {"name": trap.name, "detached": trap.detached, "linked": trap.linked, "limits": trap.limits}
+    return kernel.lifecycle.spawn(trap.target, task, trap.name, trap.detached, trap.linked, trap.limits).tid
 
 
 @handles(Exec)
@@ -43,9 +38,8 @@ def exec_program(kernel: Kernel, task: Task, trap: Exec) -> Any:
         raise RuntimeError(f"{path} raised StopIteration while loading") from stop
     except SystemExit as stop:  # the caller is not the one who exits
         raise ProgramError(f"{path} called sys.exit({stop.code!r}) while loading", path=path) from stop
-    options = options_of(trap)
-    options["name"] = trap.name or os.path.splitext(os.path.basename(path))[0]
-    return kernel.spawn(target, parent=task, program=path, **options).tid
+    name = trap.name or os.path.splitext(os.path.basename(path))[0]
+    return kernel.lifecycle.spawn(target, task, name, trap.detached, trap.linked, trap.limits, path).tid
 
 
 @handles(Exit)
