@@ -62,17 +62,46 @@ ORDER = """
     pyos.kernel.syscalls.introspection
     pyos.kernel.syscalls
     pyos.kernel.loader
+    pyos.usage
     pyos.kernel.audit
     pyos.kernel.kernel
     pyos.observe
     pyos.observe.strace
     pyos.observe.debug
+    pyos.check
+    pyos.check.command
+    pyos.check.debugger
+    pyos.check.dpor
+    pyos.check.explorer
+    pyos.check.footprint
+    pyos.check.guards
+    pyos.check.harness
+    pyos.check.isolation
+    pyos.check.jobs
+    pyos.check.page
+    pyos.check.program
+    pyos.check.pytest
+    pyos.check.queue
+    pyos.check.race
+    pyos.check.recorder
+    pyos.check.replay
+    pyos.check.report
+    pyos.check.shrink
+    pyos.check.source
+    pyos.check.story
+    pyos.check.strategies
+    pyos.check.tracing
+    pyos.check.watcher
+    pyos.check.witness
     pyos.host
     pyos
     pyos.cli
     pyos.__main__
     pyos.pytest_plugin
 """.split()  # noqa: SIM905
+
+
+CHECKS_WITH_TIME = ("command", "explorer", "guards", "jobs", "tracing")
 
 
 def name_of(path):
@@ -120,6 +149,8 @@ def test_the_order_names_every_module_once():
 @pytest.mark.parametrize("module", ORDER)
 def test_a_module_imports_only_modules_above_it(module):
     above = ORDER[: ORDER.index(module)]
+    if module.startswith("pyos.check"):  # the checker is one layer, and asks pyos for its version
+        above += [name for name in ORDER if name.startswith("pyos.check")] + ["pyos"]
     wrong = [
         f"{MODULES[module]}:{line}: imports {name}, which is not above {module}"
         for name, line in imports(TREES[module])
@@ -131,7 +162,7 @@ def test_a_module_imports_only_modules_above_it(module):
 @pytest.mark.parametrize("module", ORDER)
 def test_nothing_but_the_standard_library_is_imported(module):
     allowed = {*sys.stdlib_module_names, "pyos"}
-    if module == "pyos.pytest_plugin":
+    if module in ("pyos.pytest_plugin", "pyos.check.pytest"):
         allowed |= {"pytest", "pytest_timeout"}
     assert {name.partition(".")[0] for name, _ in imports(TREES[module], everything=True)} <= allowed
 
@@ -139,7 +170,11 @@ def test_nothing_but_the_standard_library_is_imported(module):
 @pytest.mark.parametrize(
     ("names", "only"),
     [
-        ({"time", "datetime", "sched"}, {"pyos.kernel.clock"}),
+        (
+            {"time", "datetime", "sched"},
+            # a check has a budget of real time, and watches over who else asks for it
+            {"pyos.kernel.clock", *(f"pyos.check.{name}" for name in CHECKS_WITH_TIME)},
+        ),
         # a target in a process also works where there is no kernel to wait for it
         ({"select", "selectors"}, {"pyos.kernel.poller", "pyos.lib.dataflow.processes"}),
     ],
@@ -221,7 +256,7 @@ def test_no_function_of_the_kernel_changes_what_its_module_has_assigned(module):
     changed = {(module, f.name, name) for f in functions for name in mutated(f) if name in constants}
     inner = {(module, "declare", "HANDLERS")}  # the decorator inside `handles`
     assert changed - FILLED_AT_IMPORT - inner <= {
-        (THREAD_LOCAL[0], name, THREAD_LOCAL[1]) for name in ("run", "step", "_take_thread")
+        (THREAD_LOCAL[0], name, THREAD_LOCAL[1]) for name in ("__enter__", "__exit__")
     }
 
 

@@ -12,7 +12,6 @@ import random
 import socket
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 INSTEAD = "GetTime() or Sleep()"
 CHANCE = "Random() or Choose()"
-STANDARD = sysconfig.get_path("stdlib")
+STANDARD = os.path.dirname(os.__file__)
 OF_CHANCE = frozenset(("random", "uuid", "tempfile", "secrets"))  # modules that draw on behalf of their caller
 TIMES = ("time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "perf_counter_ns", "sleep")
 DRAWS = (

@@ -7,9 +7,9 @@ chance are seen here however they were imported, where guards.py sees only what 
 from __future__ import annotations
 
 import datetime
+import os
 import random
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import CO_COROUTINE, CO_GENERATOR
@@ -24,7 +24,7 @@ from pyos.check.source import Source, sets_in_line, source_of
 from pyos.kernel.loader import PACKAGE
 
 UNSEEDED = random._inst
-LIBRARY = (PACKAGE, sysconfig.get_path("stdlib"), "<")
+LIBRARY = (PACKAGE, os.path.dirname(os.__file__), "<")
 TASK = CO_GENERATOR | CO_COROUTINE
 
 
