@@ -102,12 +102,13 @@ def families_are_sound(kernel: Kernel) -> Findings:
             living[parent.tid if parent else 0] += 1
             continue
         zombies += 1
-        if parent is None or parent.zombies is None or parent.zombies.get(tid) is not task:
+        if parent is None or parent.family is None or parent.family.zombies.get(tid) is not task:
             yield f"{task} is a zombie and nobody's dead child"
     for task in table:
-        if task.status is None and task.living != living[task.tid]:
-            yield f"{task} has {living[task.tid]} living children, and {task.living} are counted"
-        for tid in task.zombies or ():
+        counted = task.family.living if task.family is not None else 0
+        if task.status is None and counted != living[task.tid]:
+            yield f"{task} has {living[task.tid]} living children, and {counted} are counted"
+        for tid in task.family.zombies if task.family is not None else ():
             if table.get(tid) is None:
                 yield f"{task} keeps the dead child {tid}, which is not in the table"
     if zombies != table.zombies:
@@ -118,9 +119,9 @@ def the_dead_hold_nothing(kernel: Kernel) -> Findings:
     for task in kernel.table:
         if task.status is None:
             continue
-        if task.callers or task.gen.gen is not None or task.waiters or task.zombies:
+        if task.callers or task.gen.gen is not None or task.waiters or task.family:
             yield f"{task} is dead and still holds frames, waiters or children"
-        if task.owned or task.links or task.mailbox or task.deadline or task.pending or task.stopped or task.held:
+        if task.owned or task.mailbox or task.deadline or task.pending or task.stopped or task.held:
             yield f"{task} is dead and still owns something, or something is meant for it"
 
 
@@ -238,7 +239,7 @@ def deadlines_are_in_force(kernel: Kernel) -> Findings:
 
 def links_are_between_the_living(kernel: Kernel) -> Findings:
     for task in kernel.table:
-        for child in task.links or ():
+        for child in task.family.links if task.family is not None else ():
             if child.status is not None or child.parent != task.tid or kernel.table.get(child.tid) is not child:
                 yield f"{task} has a link to {child}, which is not its living child"
 

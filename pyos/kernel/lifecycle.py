@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pyos.errors import LimitExceeded, LinkedTaskFailed, TaskExit, TaskKilled
 from pyos.kernel import trampoline
 from pyos.kernel.limits import Quota
-from pyos.kernel.tasks import ZOMBIE_WARNING, Task, WaitObject
+from pyos.kernel.tasks import ZOMBIE_WARNING, Family, Task, WaitObject
 from pyos.limits import Limits
 from pyos.signals import TERM
 from pyos.status import ExitStatus
@@ -96,10 +96,8 @@ class Lifecycle:
         except LimitExceeded:
             target.close()
             raise
-        if linked and parent is not None:
-            if parent.links is None:
-                parent.links = {}
-            parent.links[task] = None
+        if linked and parent is not None and parent.family is not None:
+            parent.family.links[task] = None
         kernel.scheduler.runq.append(task)
         return task
 
@@ -136,10 +134,10 @@ class Lifecycle:
             kernel.signals.forget(task)
         if task.owned:
             self._release(task)
-        if task.links:
-            self._end_links(task)
+        if task.family is not None and task.family.links:
+            self._end_links(task, task.family)
         mother = kernel.table.get(task.parent)
-        linked = mother is not None and mother.links is not None and task in mother.links
+        linked = mother is not None and mother.family is not None and task in mother.family.links
         waiters = task.waiters
         parent = kernel.table.bury(task, status)
         wake = kernel.scheduler.wake
@@ -163,12 +161,8 @@ class Lifecycle:
             self._report(status)
         if task.tid == 1:
             kernel.init_ended(status)
-        elif parent is not None and parent.zombies and len(parent.zombies) >= ZOMBIE_WARNING and not parent.warned:
-            parent.warned = True
-            kernel.log(
-                f"task {parent.tid} ({parent.name}) has {len(parent.zombies)} dead children it has not waited for; "
-                "wait for them, or start them with detached=True"
-            )
+        elif parent is not None:
+            self._warn_of_zombies(parent)
 
     def _release(self, task: Task) -> None:
         """Give up what the task owned, last come first."""
@@ -176,16 +170,16 @@ class Lifecycle:
         for thing in reversed(owned or {}):
             thing.owner_died(task)
 
-    def _end_links(self, task: Task) -> None:
+    def _end_links(self, task: Task, family: Family) -> None:
         """The parent is dead: its linked children are adopted, which unlinks them, and told to end, newest first."""
-        links, task.links = task.links, None
-        for child in reversed(links or {}):
+        links, family.links = family.links, {}
+        for child in reversed(links):
             self.kernel.kill(child, TERM, sender=task, reason="its parent has ended", grace=LINK_GRACE)
 
     def _end_linked(self, task: Task, mother: Task, status: ExitStatus, sender: int) -> bool:
         """A linked child has ended: unlink it, and raise its failure in its parent. True if the parent was told."""
-        assert mother.links is not None
-        del mother.links[task]
+        assert mother.family is not None
+        del mother.family.links[task]
         if status.ok or (status.signal is not None and sender == mother.tid) or mother.dying is not None:
             return False
         kernel = self.kernel
@@ -203,6 +197,16 @@ class Lifecycle:
         for error in errors:
             if isinstance(error, LinkedTaskFailed) and error.status.error is not None:
                 self._report(error.status)
+
+    def _warn_of_zombies(self, parent: Task) -> None:
+        family = parent.family
+        assert family is not None
+        if len(family.zombies) >= ZOMBIE_WARNING and not family.warned:
+            family.warned = True
+            self.kernel.log(
+                f"task {parent.tid} ({parent.name}) has {len(family.zombies)} dead children it has not waited for; "
+                "wait for them, or start them with detached=True"
+            )
 
     def _report(self, status: ExitStatus) -> None:
         if status.tid == 1 and self.kernel.host_takes_error:

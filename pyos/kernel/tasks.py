@@ -71,6 +71,18 @@ class Grantor(Protocol):
         """The task was killed before the answer was delivered."""
 
 
+class Family:
+    """What a task knows of its children. Most tasks have none: without it, each would take 32 bytes more."""
+
+    __slots__ = ("living", "zombies", "links", "warned")
+
+    def __init__(self) -> None:
+        self.living = 0  # children that can still be waited for
+        self.zombies: OrderedDict[int, Task] = OrderedDict()  # dead children not waited for, in order of death
+        self.links: dict[Task, None] = {}  # living children that die with the task
+        self.warned = False
+
+
 class Task:
     """One task: what to resume, whom to return to, what it waits for, and how it ended.
 
@@ -83,7 +95,7 @@ class Task:
     __slots__ = (
         "tid", "parent", "name", "program", "detached", "quota",
         "gen", "callers", "held", "answer", "grant", "wait", "ticket", "dying", "pending", "stopped", "deadline",
-        "status", "waiters", "zombies", "living", "warned", "links", "owned", "mailbox",
+        "status", "waiters", "family", "owned", "mailbox",
     )  # fmt: skip
 
     def __init__(
@@ -108,10 +120,7 @@ class Task:
         self.deadline: Any = None  # of the innermost Timeout that it is in
         self.status: ExitStatus | None = None
         self.waiters: dict[Task, None] | None = None  # who waits for this task
-        self.zombies: OrderedDict[int, Task] | None = None  # dead children not waited for, in order of death
-        self.living = 0  # children that can still be waited for
-        self.warned = False
-        self.links: dict[Task, None] | None = None  # living children that die with it
+        self.family: Family | None = None  # made by the first child
         self.owned: dict[Owned, None] | None = None  # what is released at its death
         self.mailbox: Any = None  # made by the first message
 
@@ -189,8 +198,12 @@ class TaskTable:
             quota.enter()
         tid = self.last_tid = self.last_tid + 1
         task = tasks[tid] = Task(tid, parent.tid if parent else 0, name, program, gen, detached, quota)
-        if parent is not None and not detached:
-            parent.living += 1
+        if parent is not None:
+            family = parent.family
+            if family is None:
+                family = parent.family = Family()
+            if not detached:
+                family.living += 1
         return task
 
     def clear(self) -> None:
@@ -230,28 +243,29 @@ class TaskTable:
         task.gen = TOMBSTONE
         task.callers = task.dying = task.pending = task.held = task.answer = task.grant = task.waiters = None
         task.stopped = task.deadline = task.mailbox = None
-        if task.zombies:
-            for zombie in task.zombies.values():
+        if task.family is not None:
+            for zombie in task.family.zombies.values():
                 self._forget(zombie)
-            self.zombies -= len(task.zombies)
-            task.zombies = None
+            self.zombies -= len(task.family.zombies)
+            task.family = None
         parent = self.parent_of(task)
         if parent is None:
             self._forget(task)
             return None
+        family = parent.family
+        assert family is not None
         self.zombies += 1
-        parent.living -= 1
-        if parent.zombies is None:
-            parent.zombies = OrderedDict()
-        parent.zombies[task.tid] = task
+        family.living -= 1
+        family.zombies[task.tid] = task
         return parent
 
     def reap(self, parent: Task, zombie: Task) -> None:
         """The parent has waited for its dead child: forget the child."""
-        assert parent.zombies is not None
-        del parent.zombies[zombie.tid]
-        if parent.warned and not parent.zombies:
-            parent.zombies = None  # there were many, and no dict ever shrinks: 16 MB after a million
+        family = parent.family
+        assert family is not None
+        del family.zombies[zombie.tid]
+        if family.warned and not family.zombies:
+            family.zombies = OrderedDict()  # there were many, and no dict ever shrinks: 16 MB after a million
         self._forget(zombie)
         self.zombies -= 1
 

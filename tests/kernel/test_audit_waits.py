@@ -173,8 +173,12 @@ BREAKAGES = {
         "'timed' blocked> is in a Timeout": lambda s: s.kernel.timers.cancel(s.timed_.deadline.outer.alarm),
     },
     audit.links_are_between_the_living: {
-        "'linking' blocked> has a link to <task 17 'zombie'": lambda s: s.linking_.links.update({s.zombie_: None}),
-        "'linking' blocked> has a link to <task 4 'holder'": lambda s: s.linking_.links.update({s.holder_: None}),
+        "'linking' blocked> has a link to <task 17 'zombie'": lambda s: s.linking_.family.links.update(
+            {s.zombie_: None}
+        ),
+        "'linking' blocked> has a link to <task 4 'holder'": lambda s: s.linking_.family.links.update(
+            {s.holder_: None}
+        ),
     },
     audit.quotas_count_their_tasks: {
         "there are 2 tasks under a limit of 5, and 3 are counted": lambda s: setattr(s.limited_.quota, "count", 3),

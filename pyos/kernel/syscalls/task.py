@@ -94,11 +94,14 @@ def foreground(kernel: Kernel, task: Task, trap: Foreground) -> None:
 
 
 def _wait_any(kernel: Kernel, task: Task) -> Any:
-    if task.zombies:
-        zombie = next(iter(task.zombies.values()))
+    family = task.family
+    if family is None:
+        return None
+    if family.zombies:
+        zombie = next(iter(family.zombies.values()))
         kernel.table.reap(task, zombie)
         return told(task, zombie.status)
-    if not task.living:
+    if not family.living:
         return None
     kernel.exits.add(task, None)
     return kernel.scheduler.block(task, kernel.exits)
