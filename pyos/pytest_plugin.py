@@ -61,6 +61,11 @@ def is_task(function: Any) -> bool:
     return inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)
 
 
+def is_checked(mark: pytest.Mark) -> bool:
+    """True for a test that is to run under many schedules; it may be a plain function."""
+    return bool(mark.kwargs.get("check"))
+
+
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Any:
     """Collect marked tests as plain items: pytest refuses generators, and pytest-asyncio may take every async test."""
@@ -85,7 +90,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     if hypothesis is not None and is_task(hypothesis.inner_test):
         hypothesis.inner_test = hosted(hypothesis.inner_test, mark, pyfuncitem)
         return None
-    if not is_task(function) and not mark.kwargs.get("check"):
+    if not is_task(function) and not is_checked(mark):
         return None
     hosted(function, mark, pyfuncitem)(**{name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames})
     return True
@@ -95,12 +100,12 @@ def hosted(function: Any, mark: pytest.Mark, item: pytest.Function) -> Any:
     """The test as a plain function with the same arguments."""
     if mark.args:
         raise TypeError(f"the pyos mark takes keywords only, not {mark.args[0]!r}")
-    if mark.kwargs.get("check"):
+    keywords = {name: value for name, value in mark.kwargs.items() if name != "check"}
+    if is_checked(mark):
         from pyos.check.pytest import checked
 
-        keywords = {name: value for name, value in mark.kwargs.items() if name != "check"}
         return checked(function, keywords, item, _running)
-    inspect.signature(run_as_init).bind(None, "", **mark.kwargs)  # before there is a generator to be closed
+    inspect.signature(run_as_init).bind(None, "", **keywords)  # before there is a generator to be closed
 
     @wraps(function)
     def test(*args: Any, **kwargs: Any) -> None:
@@ -108,7 +113,7 @@ def hosted(function: Any, mark: pytest.Mark, item: pytest.Function) -> Any:
         target = function(*args, **kwargs)
         if type(target) not in (GeneratorType, CoroutineType):
             raise TypeError(f"{function.__name__} returned {type(target).__name__}, not a generator or coroutine")
-        run_as_init(target, function.__name__, **mark.kwargs)
+        run_as_init(target, function.__name__, **keywords)
 
     return test
 
@@ -263,7 +268,8 @@ class Hang:
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_timeout_set_timer(item: Any, settings: Any) -> object:
     """pytest-timeout asks who sets the timer: for marked tests, this plugin."""
-    if item.get_closest_marker("pyos") is None or not is_task(getattr(item, "obj", None)):
+    mark = item.get_closest_marker("pyos")
+    if mark is None or not (is_task(getattr(item, "obj", None)) or is_checked(mark)):
         return None
     item.cancel_timeout = Hang(item, settings).cancel
     return True

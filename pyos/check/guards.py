@@ -88,16 +88,22 @@ def uncontrolled(where: str, what: str, instead: str) -> Failure:
     return Failure("nondeterminism", f"{where}: {what}() is not under the checker's control; use {instead}")
 
 
+def is_library(path: str) -> bool:
+    """True for a file of Python's or of an installed package."""
+    return path.startswith(STANDARD) or "site-packages" in path
+
+
 def userland_line(frame: Any, instead: str) -> str | None:
     """file:line of the program's call; None if it is pyos or a library that calls, on its own behalf.
 
-    A library's use of the time (a log's time stamps) is its own affair; chance, a thread, a process or a socket is not.
+    A library's use of the time (a log's time stamps, what it measures at a collection of garbage) is its own affair;
+    chance, a thread, a process or a socket is not.
     """
     while frame is not None:
         module, path = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
         if module.startswith("pyos.") or (path.startswith("<") and module != "__main__"):
             return None
-        if not path.startswith(STANDARD) or "site-packages" in path:
+        if not is_library(path):
             return f"{path}:{frame.f_lineno}"
         if instead == INSTEAD or (instead == CHANCE and module not in OF_CHANCE):
             return None

@@ -250,6 +250,7 @@ class Harness:
         """The run is over without a failure so far: is what is left as it should be?"""
         kernel = self.kernel
         if self.queue:
+            assert self.steps >= self.max_steps, "the run came to no end"
             self.failure = Failure("livelock", f"not at its end after {self.max_steps} steps")
             return
         if kernel.table.tasks:

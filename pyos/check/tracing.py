@@ -7,7 +7,6 @@ chance are seen here however they were imported, where guards.py sees only what 
 from __future__ import annotations
 
 import datetime
-import os
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from inspect import CO_COROUTINE, CO_GENERATOR
 from types import BuiltinFunctionType, FrameType
 from typing import Any
 
-from pyos.check.guards import CHANCE, INSTEAD, TIMES, uncontrolled, userland_line
+from pyos.check.guards import CHANCE, INSTEAD, TIMES, is_library, uncontrolled, userland_line
 from pyos.check.isolation import is_mutable
 from pyos.check.recorder import Recorder
 from pyos.check.report import Failure
@@ -24,7 +23,6 @@ from pyos.check.source import Source, sets_in_line, source_of
 from pyos.kernel.loader import PACKAGE
 
 UNSEEDED = random._inst
-LIBRARY = (PACKAGE, os.path.dirname(os.__file__), "<")
 TASK = CO_GENERATOR | CO_COROUTINE
 
 
@@ -59,8 +57,8 @@ class Tracer:
     def source_of(self, path: str) -> Source | None:
         """What is in a file, if it is neither pyos's nor a library's."""
         if path not in self.sources:
-            is_library = path.startswith(LIBRARY) or "site-packages" in path
-            self.sources[path] = None if is_library else source_of(path)
+            foreign = path.startswith((PACKAGE, "<")) or is_library(path)
+            self.sources[path] = None if foreign else source_of(path)
         return self.sources[path]
 
     # --- lines

@@ -93,9 +93,9 @@ class Witness:
     def differs(self, choices: Sequence[int]) -> Failure | None:
         """Run the same choices twice; what differs, or cannot be repeated, is a failure, told at its line."""
         first = self.record(choices)
-        if first.failure is not None and first.failure.kind == "nondeterminism":
-            return first.failure
-        second = self.record(choices)
+        second = first if is_uncontrolled(first.failure) else self.record(choices)
+        if is_uncontrolled(second.failure):
+            return second.failure
         for a, b in zip(first.rows, second.rows):
             if a.label != b.label:
                 message = f"step {a.number} was {a}, and with the same choices again {b}"
@@ -130,6 +130,11 @@ class Witness:
         """Run the choices without recording, and have the tasks as they are at the end of the run."""
         self.harness.run(Replay(choices).choose)
         yield self.harness
+
+
+def is_uncontrolled(failure: Failure | None) -> bool:
+    """True if the run did what cannot be repeated."""
+    return failure is not None and failure.kind == "nondeterminism"
 
 
 def open_descriptors() -> dict[int, str]:
