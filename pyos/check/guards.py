@@ -7,6 +7,7 @@ a schedule is run twice.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import socket
@@ -64,7 +65,9 @@ def guarded(harnesses: list[Harness]) -> Iterator[list[Harness]]:
 
 
 def userland_line(frame: Any) -> str | None:
-    """file:line of the caller, None if it is pyos or the standard library that calls."""
+    """file:line of the caller, None if it is pyos, the standard library or a callback of the collector's that calls."""
+    if any(getattr(callback, "__code__", None) is frame.f_code for callback in gc.callbacks):
+        return None
     module = frame.f_globals.get("__name__", "")
     if module.startswith("pyos.") or module in ("threading", "random", "uuid", "tempfile", "secrets"):
         return userland_line(frame.f_back) if frame.f_back is not None and not module.startswith("pyos.") else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from pyos.check.queue import ExploringQueue
 from pyos.check.report import Failure
-from pyos.kernel.choice import Chooser
+from pyos.kernel.choice import Chooser, first
 from pyos.kernel.clock import VirtualClock
 from pyos.kernel.kernel import Kernel, running_in_this_thread
 from pyos.kernel.scheduler import Handler
@@ -108,10 +108,9 @@ class Harness:
         return outcome
 
     def _begin(self, chooser: Chooser) -> None:
-        self.chooser = chooser
-        self.queue.choose = chooser
-        self.kernel.choose = chooser
+        self.kernel.choose = first  # the clean-up of what the last run has left belongs to no run
         self.kernel.reset()
+        self.chooser = self.queue.choose = self.kernel.choose = chooser
         self.queue.clear()
         self.queue.stale = False
         self.clock.time = 0.0
