@@ -101,6 +101,7 @@ ORDER = """
 """.split()  # noqa: SIM905
 
 
+FOR_PYTEST = ("pyos.pytest_plugin", "pyos.check.pytest")
 CHECKS_WITH_TIME = ("command", "explorer", "guards", "jobs", "tracing")
 
 
@@ -162,7 +163,7 @@ def test_a_module_imports_only_modules_above_it(module):
 @pytest.mark.parametrize("module", ORDER)
 def test_nothing_but_the_standard_library_is_imported(module):
     allowed = {*sys.stdlib_module_names, "pyos"}
-    if module in ("pyos.pytest_plugin", "pyos.check.pytest"):
+    if module in FOR_PYTEST:
         allowed |= {"pytest", "pytest_timeout"}
     assert {name.partition(".")[0] for name, _ in imports(TREES[module], everything=True)} <= allowed
 
@@ -173,7 +174,8 @@ def test_nothing_but_the_standard_library_is_imported(module):
         (
             {"time", "datetime", "sched"},
             # a check has a budget of real time, and watches over who else asks for it
-            {"pyos.kernel.clock", *(f"pyos.check.{name}" for name in CHECKS_WITH_TIME)},
+            {"pyos.kernel.clock", *(f"pyos.check.{name}" for name in FOR_PYTEST = ("pyos.pytest_plugin", "pyos.check.pytest")
+CHECKS_WITH_TIME)},
         ),
         # a target in a process also works where there is no kernel to wait for it
         ({"select", "selectors"}, {"pyos.kernel.poller", "pyos.lib.dataflow.processes"}),
@@ -286,7 +288,7 @@ def fresh(code, *arguments, stdin=""):
 
 
 def foreign(modules):
-    return {name for name in modules if name.partition(".")[0] not in {*sys.stdlib_module_names, "pyos", "__main__"}}
+    return {name for name in modules if name.partition(".")[0] not in {*sys.stdlib_module_names, "pyos", "__main__", "__mp_main__"}}
 
 
 def test_importing_pyos_does_not_import_its_kernel():
@@ -295,7 +297,7 @@ def test_importing_pyos_does_not_import_its_kernel():
     assert not [name for name in modules if name.startswith("pyos.kernel")]
 
 
-@pytest.mark.parametrize("module", [name for name in ORDER if name not in ("pyos.__main__", "pyos.pytest_plugin")])
+@pytest.mark.parametrize("module", [name for name in ORDER if name not in ("pyos.__main__", *FOR_PYTEST)])
 def test_every_module_can_be_imported_first_and_needs_the_standard_library_only(module):
     modules = fresh(f"import {module}")
     assert module in modules

@@ -113,9 +113,10 @@ class Harness:
         return outcome
 
     def begin(self, chooser: Chooser) -> None:
-        """Kill what the last run has left, and wind everything back."""
-        self.queue.choose = self.kernel.choose = chooser
+        """Kill what the last run has left, which belongs to no run, and wind everything back."""
+        self.queue.choose = self.kernel.choose = first
         self.kernel.reset()
+        self.queue.choose = self.kernel.choose = chooser
         if self.rolled:
             self.kernel.random.seed(self.kernel.seed)
             self.rolled = False
