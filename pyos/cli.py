@@ -1,7 +1,7 @@
-"""The command line: `python -m pyos boot PROGRAM [ARG...]`, `python -m pyos man [TRAP]`.
+"""The command line: `python -m pyos boot PROGRAM [ARG...]`, `python -m pyos man [TRAP]`, and the course's commands.
 
-Exit code: init's integer value (None is 0), 1 for an uncaught error, 2 for anything that fails before the first step,
-3 for a deadlock, 128+n when signal n ended it.
+Exit code of `boot`: init's integer value (None is 0), 1 for an uncaught error, 2 for anything that fails before the
+first step, 3 for a deadlock, 128+n when signal n ended it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pyos.kernel.kernel import Kernel, exit_code, log_to_stderr
 from pyos.kernel.loader import Loader, trace_in
 from pyos.kernel.poller import BACKENDS
 from pyos.kernel.trampoline import describe
+from pyos.lessons.commands import add_commands
 from pyos.manual import page
 from pyos.observe.debug import Unyielded
 from pyos.observe.strace import Strace
@@ -63,6 +64,7 @@ def parser() -> Parser:
     man = commands.add_parser("man", help="explain a trap, or list them all", description="Explain a trap.")
     man.add_argument("trap", nargs="?", help="its name, for example Sleep")
     man.set_defaults(run=print_manual)
+    add_commands(commands)
     return top
 
 

@@ -69,6 +69,13 @@ ORDER = """
     pyos.observe.debug
     pyos.host
     pyos
+    pyos.lessons.catalogue
+    pyos.lessons.checks_flow
+    pyos.lessons.checks_system
+    pyos.lessons.checker
+    pyos.lessons.show
+    pyos.lessons.commands
+    pyos.lessons
     pyos.cli
     pyos.__main__
     pyos.pytest_plugin
