@@ -1,4 +1,4 @@
-"""The command line: `python -m pyos boot PROGRAM [ARG...]`, `check PROGRAM [ARG...]`, `man [TRAP]`.
+"""The command line: `python -m pyos boot PROGRAM [ARG...]`, `check PROGRAM [ARG...]`, `man [TRAP]`, `lesson`, `new`.
 
 Exit code of boot: init's integer value (None is 0), 1 for an uncaught error, 2 for anything that fails before the first
 step, 3 for a deadlock, 128+n when signal n ended it. That of check: 0 nothing found, 1 a failure, 2 as above.
@@ -23,6 +23,7 @@ from pyos.kernel.kernel import Kernel, exit_code, log_to_stderr
 from pyos.kernel.loader import Loader
 from pyos.kernel.poller import BACKENDS
 from pyos.kernel.trampoline import describe
+from pyos.lessons.commands import add_commands
 from pyos.manual import page
 from pyos.observe.debug import Unyielded
 from pyos.observe.strace import Strace
@@ -50,6 +51,7 @@ def parser() -> Parser:
     man = commands.add_parser("man", help="explain a trap, or list them all", description="Explain a trap.")
     man.add_argument("trap", nargs="?", help="its name, for example Sleep")
     man.set_defaults(run=print_manual)
+    add_commands(commands)
     return top
 
 

@@ -95,6 +95,13 @@ ORDER = """
     pyos.check.witness
     pyos.host
     pyos
+    pyos.lessons.catalogue
+    pyos.lessons.checks_flow
+    pyos.lessons.checks_system
+    pyos.lessons.checker
+    pyos.lessons.show
+    pyos.lessons.commands
+    pyos.lessons
     pyos.cli
     pyos.__main__
     pyos.pytest_plugin
@@ -174,8 +181,7 @@ def test_nothing_but_the_standard_library_is_imported(module):
         (
             {"time", "datetime", "sched"},
             # a check has a budget of real time, and watches over who else asks for it
-            {"pyos.kernel.clock", *(f"pyos.check.{name}" for name in FOR_PYTEST = ("pyos.pytest_plugin", "pyos.check.pytest")
-CHECKS_WITH_TIME)},
+            {"pyos.kernel.clock", *(f"pyos.check.{name}" for name in CHECKS_WITH_TIME)},
         ),
         # a target in a process also works where there is no kernel to wait for it
         ({"select", "selectors"}, {"pyos.kernel.poller", "pyos.lib.dataflow.processes"}),
@@ -288,7 +294,8 @@ def fresh(code, *arguments, stdin=""):
 
 
 def foreign(modules):
-    return {name for name in modules if name.partition(".")[0] not in {*sys.stdlib_module_names, "pyos", "__main__", "__mp_main__"}}
+    known = {*sys.stdlib_module_names, "pyos", "__main__", "__mp_main__"}
+    return {name for name in modules if name.partition(".")[0] not in known}
 
 
 def test_importing_pyos_does_not_import_its_kernel():

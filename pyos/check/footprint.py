@@ -222,13 +222,14 @@ class Footprints:
             self.step.touch(("life", name), write=False)
 
     def _touch_awaited(self, kernel: Kernel, task: Task, trap: traps.WaitTask) -> None:
+        zombies = task.family.zombies if task.family is not None else {}
         if trap.tid is None:
             self.step.touch(("children", self.task_name(task)))
-            reaped = next(iter(task.zombies.values())) if task.zombies else None
+            reaped = next(iter(zombies.values()), None)
         else:
             if (name := self.known(trap.tid)) is not None:
                 self.step.touch(("life", name), write=False)
-            reaped = task.zombies.get(trap.tid) if task.zombies and type(trap.tid) is int else None
+            reaped = zombies.get(trap.tid) if type(trap.tid) is int else None
         if reaped is not None:  # whoever asks for it after this finds nobody
             self.step.touch(("life", self.task_name(reaped)))
             if reaped.quota is not None:

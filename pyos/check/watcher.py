@@ -154,10 +154,10 @@ class Watcher:
         step, table = self.footprints.step, self.kernel.table
         for what in ("task", "life", "mailbox", "children"):
             step.touch((what, name))
-        for zombie in (task.zombies or {}).values():
+        for zombie in task.family.zombies.values() if task.family is not None else ():
             self._touch("life", zombie)
         mother = table.get(task.parent)
-        linked = mother is not None and mother.links is not None and task in mother.links
+        linked = mother is not None and mother.family is not None and task in mother.family.links
         if len(name) > 1 and (linked or not task.detached):
             step.touch(("children", name[:-1]))
         if mother is not None and linked and not status.ok:
