@@ -49,13 +49,12 @@ def check_isolation(program: Callable[[], Any], options: dict[str, Any]) -> None
     lifecycle, table = harness.kernel.lifecycle, harness.kernel.table
     spawn, owners = lifecycle.spawn, Owners()
 
-    def spawn_seen(target: Any, **more: Any) -> Task:
-        mother: Task | None = more.get("parent")
+    def spawn_seen(target: Any, mother: Task | None = None, *more: Any) -> Task:
         if type(target) in (GeneratorType, CoroutineType):
             owners.enter(table.last_tid + 1, reached_by(target))
         if mother is not None:
             owners.enter(mother.tid, in_frames_of(mother))
-        return spawn(target, **more)
+        return spawn(target, mother, *more)
 
     setattr(lifecycle, "spawn", spawn_seen)
     try:
