@@ -84,7 +84,7 @@ def find_race(seen: Seen) -> Race | None:
         pairs = [pair for pair in pairs if seen.rows[pair[1]].tid == deviation.options[0]] or pairs
     if not pairs:
         return None
-    i, j, key = pairs[0]
+    i, j, key = next((pair for pair in pairs if is_telling(pair, seen.rows, touched)), pairs[0])
     return Race(seen.side(i, touched[i][key]), seen.side(j, touched[j][key]), touched[j][key].on)
 
 
@@ -110,6 +110,14 @@ def find_unreached(seen: Seen, without: Seen) -> Race | None:
 def last_deviation(rows: Sequence[Row]) -> Row | None:
     """The last step that production would have given to another task."""
     return next((row for row in reversed(rows) if row.deviates), None)
+
+
+def is_telling(pair: Pair, rows: list[Row], touched: Touches) -> bool:
+    """True if the second step blocked for ever, or both touch what the last step, which failed, touched."""
+    _, j, key = pair
+    if rows[-1].failed:
+        return key in touched[-1]
+    return bool(rows[j].trap) and rows[j].result is None
 
 
 def is_stale(pair: Pair, touched: Touches) -> bool:
