@@ -97,6 +97,7 @@ ORDER = """
     pyos
     pyos.lessons.catalogue
     pyos.lessons.checks_flow
+    pyos.lessons.checks_tasks
     pyos.lessons.checks_system
     pyos.lessons.checker
     pyos.lessons.show

@@ -16,10 +16,10 @@ import tempfile
 from types import ModuleType
 from typing import Any
 
-from pyos.lessons import checks_flow, checks_system
+from pyos.lessons import checks_flow, checks_system, checks_tasks
 from pyos.lessons.checks_flow import Failed
 
-CHECKS = {**checks_flow.CHECKS, **checks_system.CHECKS}
+CHECKS = {**checks_flow.CHECKS, **checks_tasks.CHECKS, **checks_system.CHECKS}
 CPU = 5  # seconds of a processor that all checks of a file may take together
 WALL = 60.0  # seconds until a file that waits for something is given up
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # where this pyos is
