@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyos.errors import Deadlock, TaskKilled
+from pyos.errors import Deadlock, KernelPanic, TaskKilled
 from pyos.kernel import choice, scheduler
 from pyos.kernel.audit import audit
 from pyos.kernel.clock import Alarm, Breather, Clock, RealClock, Timers
@@ -109,20 +109,19 @@ class Kernel:
         return self.lifecycle.spawn(target, **options)
 
     def run(self) -> ExitStatus | None:
-        """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed."""
+        """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed.
+
+        An exception of the kernel's own code is a KernelPanic, here and in `step`.
+        """
         if current_kernel() is not None:
             raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
         _this_thread.kernel = self
-        runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
         try:
-            while self.table.alive:
-                if runq:
-                    turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
-                    if runq:
-                        self.breather.breathe()
-                        self._deliver(0.0)
-                else:
-                    self._idle()
+            self._rounds()
+        except KernelPanic:
+            raise
+        except Exception as error:
+            raise bug(error) from error
         finally:
             _this_thread.kernel = None
         if self.deadlock is not None:
@@ -131,6 +130,25 @@ class Kernel:
 
     def step(self) -> bool:
         """Exactly one step, waiting for what is due if nothing is ready. False if all is over or nothing can run."""
+        try:
+            return self._step()
+        except KernelPanic:
+            raise
+        except Exception as error:
+            raise bug(error) from error
+
+    def _rounds(self) -> None:
+        runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
+        while self.table.alive:
+            if runq:
+                turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
+                if runq:
+                    self.breather.breathe()
+                    self._deliver(0.0)
+            else:
+                self._idle()
+
+    def _step(self) -> bool:
         runq = self.scheduler.runq
         self._deliver(0.0)
         while not runq and self.table.alive:
@@ -251,6 +269,11 @@ class Kernel:
             stack_of(task),
             task.program,
         )
+
+
+def bug(error: Exception) -> KernelPanic:
+    """The error for an exception that is no task's: it came out of the kernel's own code."""
+    return KernelPanic(f"a bug in the kernel: {type(error).__name__}: {error}")
 
 
 def current_kernel() -> Kernel | None:
