@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: boot test lint bench clean
+.PHONY: boot test test-slow lint bench clean
 
 boot:
 	$(PYTHON) -m pyos boot userland/init.py
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/dev
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

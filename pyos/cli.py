@@ -20,6 +20,8 @@ from pyos.host import signals_handled
 from pyos.kernel.kernel import Kernel, exit_code, log_to_stderr
 from pyos.kernel.loader import Loader
 from pyos.kernel.poller import BACKENDS
+from pyos.kernel.watchdog import watching
+from pyos.limits import Limits
 from pyos.manual import page
 from pyos.observe.debug import Unyielded
 from pyos.observe.strace import Strace
@@ -48,6 +50,22 @@ def parser() -> Parser:
     boot = commands.add_parser("boot", help="boot a program as init", description="Boot a program as init.")
     boot.add_argument("--poller", choices=list(BACKENDS), help="how to ask which descriptors are ready")
     boot.add_argument("--seed", help="seed of Random and Choose, a number or any text")
+    boot.add_argument(
+        "--limit",
+        action="append",
+        type=limit,
+        metavar="NAME=VALUE",
+        default=[],
+        help=f"bound the system, several times if need be: {', '.join(Limits._fields)}",
+    )
+    boot.add_argument(
+        "--max-slice",
+        action="append",
+        type=max_slice,
+        metavar="SECONDS",
+        dest="limit",
+        help="raise SliceExceeded in a task that does not let others run for so long (--limit max_slice=SECONDS)",
+    )
     boot.add_argument("--strace", action="store_true", help="print each trap with its result on standard error")
     boot.add_argument("--debug", action="store_true", help="report traps that were built and never yielded")
     boot.add_argument("program", help="a Python file with a main that is a generator or async function")
@@ -57,6 +75,33 @@ def parser() -> Parser:
     man.add_argument("trap", nargs="?", help="its name, for example Sleep")
     man.set_defaults(run=print_manual)
     return top
+
+
+def limit(text: str) -> tuple[str, Any]:
+    """One of the limits, given as `name=value`."""
+    name, equals, value = text.partition("=")
+    if not equals or name not in Limits._fields:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE with one of {', '.join(Limits._fields)}")
+    return checked(name, value)
+
+
+def max_slice(text: str) -> tuple[str, Any]:
+    """The limit of that name."""
+    return checked("max_slice", text)
+
+
+def checked(name: str, text: str) -> tuple[str, Any]:
+    """The limit's name and value."""
+    kind, what = (float, "a number of seconds") if name == "max_slice" else (int, "a whole number")
+    try:
+        value: Any = kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{name} is {what}, not {text!r}") from None
+    try:
+        Limits(**{name: value}).checked()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name, value
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,9 +141,13 @@ def boot_program(options: argparse.Namespace) -> int:
         if options.debug:
             stack.enter_context(unyielded.watching())
         target = load(loader, options.program, options.args)
-        kernel = stack.enter_context(Kernel(poller=options.poller, seed=seed, wrappers=wrappers, home=home))
+        limits = Limits(**dict(options.limit))
+        kernel = stack.enter_context(
+            Kernel(poller=options.poller, seed=seed, limits=limits, wrappers=wrappers, home=home)
+        )
         kernel.spawn(target, name=stem(options.program), program=options.program)
         caught = stack.enter_context(signals_handled(kernel))
+        stack.enter_context(watching(kernel))
         try:
             status = kernel.run()
         except Deadlock as error:

@@ -70,6 +70,7 @@ class Kernel:
         self.limits = (limits or Limits()).checked()
         self.table = TaskTable(self.limits.max_tasks or MAX_TASKS)
         self.clock: Clock = clock or RealClock()
+        self.wait = self.clock.wait
         self.timers = Timers(self.clock)
         self.random = random.Random(seed)
         self.choose = choose or (choice.first if seed is None else choice.seeded(self.random))
@@ -100,6 +101,7 @@ class Kernel:
         self.init_status: ExitStatus | None = None
         self.host_takes_error = False  # run() raises init's error, so it is not logged
         self.shutting_down: Alarm | None = None
+        self.ending = False  # it is shutting down, or has been asked to
         self.deadlock: Deadlock | None = None
 
     # --- for the host
@@ -165,16 +167,21 @@ class Kernel:
         self.posted.append(action)
         self.readiness.wake_up.ring()
 
-    def interrupt(self) -> None:
-        """SIGINT: INT for the foreground job, or for init if there is none."""
+    def foreground_job(self) -> list[Task]:
+        """Whom an interrupt is for: what lives of the foreground job, or init if nothing does."""
         job = [task for tid in self.foreground if (task := self.table.get(tid)) is not None and task.status is None]
-        for task in job or filter(None, [self.table.get(1)]):
+        return job or [task for task in (self.table.get(1),) if task is not None]
+
+    def interrupt(self, job: Sequence[Task] | None = None) -> None:
+        """SIGINT: INT for the foreground job, as it was when the signal came if that is given."""
+        for task in self.foreground_job() if job is None else job:
             self.kill(task, INT, sender=None, reason="interrupt", grace=math.inf)
 
     def shut_down(self, reason: str, grace: float = SHUTDOWN_GRACE) -> None:
         """Send every task TERM, newest first; after `grace` seconds KILL. Harmless when it has begun."""
         if self.shutting_down is not None:
             return
+        self.ending = True
         self.table.closed = "the system is shutting down"
         self.shutting_down = self.timers.set_alarm(grace, lambda: self._kill_the_late(grace))
         for task in reversed(list(self.table)):
@@ -227,11 +234,11 @@ class Kernel:
         if self._at_standstill():
             self._standstill()
         else:
-            self.clock.wait(self._deliver, self.timers.next_deadline())
+            self.wait(self._deliver, self.timers.next_deadline())
             self._deliver(0.0)
 
     def _take_posted(self) -> None:
-        while self.posted:
+        for _ in range(len(self.posted)):  # what is posted meanwhile has rung again: the tasks have their turn first
             self.posted.popleft()()
 
     # --- the end
@@ -268,6 +275,7 @@ class Kernel:
             task.wait.describe(task) if task.wait else "",
             stack_of(task),
             task.program,
+            task.cpu,
         )
 
 

@@ -14,7 +14,7 @@ import traceback
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import LimitExceeded, LinkedTaskFailed, TaskExit, TaskKilled
+from pyos.errors import LimitExceeded, LinkedTaskFailed, SliceExceeded, TaskExit, TaskKilled
 from pyos.kernel import trampoline
 from pyos.kernel.limits import Quota
 from pyos.kernel.tasks import ZOMBIE_WARNING, Task, WaitObject
@@ -117,6 +117,8 @@ class Lifecycle:
                 value, error = error.code, None
             elif isinstance(error, TaskKilled):
                 signal, sender, error = error.signal, error.sender, None
+            elif isinstance(error, SliceExceeded):
+                trampoline.strip_end(error)
         self.bury(task, ExitStatus(task.tid, task.name, value, error, signal), sender)
 
     def bury(self, task: Task, status: ExitStatus, sender: int = 0) -> None:

@@ -79,7 +79,7 @@ class Task:
     __slots__ = (
         "tid", "parent", "name", "program", "detached", "quota",
         "gen", "callers", "held", "answer", "grant", "wait", "ticket", "dying", "pending", "stopped", "deadline",
-        "status", "waiters", "zombies", "living", "warned", "links", "owned", "mailbox",
+        "status", "waiters", "zombies", "living", "warned", "links", "owned", "mailbox", "cpu",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +110,7 @@ class Task:
         self.links: dict[Task, None] | None = None  # living children that die with it
         self.owned: dict[Owned, None] | None = None  # what is released at its death
         self.mailbox: Any = None  # made by the first message
+        self.cpu = 0.0  # seconds, as far as the watchdog has charged them
 
     @property
     def state(self) -> str:

@@ -223,6 +223,17 @@ def strip(error: BaseException) -> None:
     error.__traceback__ = trace
 
 
+def strip_end(error: BaseException) -> None:
+    """Cut the kernel's frames off the end of a traceback: those of the signal handler that raised the error."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_next is not None and trace.tb_next.tb_frame.f_globals.get("__name__", "").startswith(
+            "pyos.kernel."
+        ):
+            trace.tb_next = None
+        trace = trace.tb_next
+
+
 # --- looking -----------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +247,12 @@ def behind(gen: Resumable, task: Task) -> Resumable:
     while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
         gen = task.held if gen is task else gen.gen
     return gen
+
+
+def frame_of(gen: Any) -> FrameType | None:
+    """The frame of a generator or coroutine; None once it is finished."""
+    frame: FrameType | None = gen.gi_frame if type(gen) is GeneratorType else gen.cr_frame
+    return frame
 
 
 def delegate(gen: Any) -> Any:
@@ -265,7 +282,7 @@ def stack_of(task: Task) -> tuple[str, ...]:
         return ()
     lines = []
     for gen in frames(task):
-        frame: FrameType | None = gen.gi_frame if type(gen) is GeneratorType else gen.cr_frame
+        frame = frame_of(gen)
         if frame is not None and frame.f_globals.get("__name__") != "pyos.traps":
             code = frame.f_code
             lines.append(f"{code.co_filename}:{frame.f_lineno} {code.co_qualname}")

@@ -4,7 +4,20 @@ import os
 import shlex
 import sys
 
-from pyos import Exec, ExitStatus, GetTid, KillTask, Program, ProgramError, Signal, Tasks, WaitTask
+from pyos import (
+    INT,
+    Exec,
+    ExitStatus,
+    Foreground,
+    GetTid,
+    KillTask,
+    Program,
+    ProgramError,
+    Signal,
+    TaskKilled,
+    Tasks,
+    WaitTask,
+)
 from pyos.lib.console import LineReader
 from pyos.lib.ps import table
 
@@ -16,15 +29,23 @@ def main() -> Program:
     shell = Shell()
     lines = LineReader()
     interactive = os.isatty(0)
+    if interactive:
+        yield shell.take_foreground()
     while not shell.ended:
-        if interactive:
-            print(PROMPT, end="", flush=True)
-        line = yield lines.readline()
-        if not line:
+        try:
             if interactive:
-                print()
-            break
-        yield shell.execute(line)
+                print(PROMPT, end="", flush=True)
+            line = yield lines.readline()
+            if not line:
+                if interactive:
+                    print()
+                break
+            yield shell.execute(line)
+        except TaskKilled as killed:
+            if killed.signal is not INT or not interactive:
+                raise
+            shell.status = 128 + INT
+            print()
     return shell.status
 
 
@@ -34,6 +55,12 @@ class Shell:
     def __init__(self) -> None:
         self.status = 0
         self.ended = False
+        self.foreground: tuple[int, ...] = ()  # who has the terminal when no job does: a shell with a prompt
+
+    def take_foreground(self) -> Program:
+        """Have the terminal's interrupts sent to this shell."""
+        self.foreground = ((yield GetTid()),)
+        yield Foreground(*self.foreground)
 
     def execute(self, line: str) -> Program:
         """Run one line; its status is kept."""
@@ -95,7 +122,23 @@ class Shell:
         if background:
             print(f"[{tid}]")
             return 0
-        return code_of((yield WaitTask(tid)))
+        status = yield self.in_foreground(tid)
+        if status.signal is not None and self.foreground:
+            print()  # the terminal may have shown ^C
+        return code_of(status)
+
+    def in_foreground(self, tid: int) -> Program:
+        """Wait for a job that has the terminal's interrupts. They come here as well, in case it is dead by then."""
+        yield Foreground(tid, (yield GetTid()))
+        try:
+            while True:
+                try:
+                    return (yield WaitTask(tid))
+                except TaskKilled as killed:
+                    if killed.signal is not INT:
+                        raise
+        finally:
+            yield Foreground(*self.foreground)
 
     def start(self, name: str, *args: str) -> Program:
         """The tid of a new task that runs the program, or None after saying why not."""
