@@ -23,8 +23,14 @@ if TYPE_CHECKING:
     from pyos.limits import Limits
 
 
+HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class Caught:
-    """The handlers of the process's signals; `signal` is SIGTERM once that has come, which ends the system."""
+    """The handlers of the process's signals, and which has come.
+
+    `signal` is SIGTERM, which ends the system; or SIGINT, which is for init to make something of.
+    """
 
     def __init__(self, kernel: Kernel) -> None:
         from pyos.kernel.running import Insistence
@@ -35,6 +41,7 @@ class Caught:
 
     def on_interrupt(self, number: int, frame: FrameType | None) -> None:
         """SIGINT. Whom it is for is settled now: the foreground job may be dead by the time it is delivered."""
+        self.signal = self.signal or signal.SIGINT
         job = self.kernel.foreground_job()
         self.kernel.post(lambda: self.kernel.interrupt(job))
         self.insistence.signalled(frame)
@@ -46,19 +53,32 @@ class Caught:
         self.kernel.post(lambda: self.kernel.shut_down("SIGTERM"))
         self.insistence.signalled(frame)
 
+    @property
+    def terminated(self) -> bool:
+        """True if SIGTERM has come."""
+        return self.signal is signal.SIGTERM
+
 
 @contextmanager
 def signals_handled(kernel: Kernel) -> Iterator[Caught]:
-    """While inside, SIGINT and SIGTERM are the kernel's. Does nothing outside the main thread."""
+    """While inside, SIGINT and SIGTERM are the kernel's. Does nothing outside the main thread.
+
+    Any signal rings the kernel's wake-up descriptor, also one that comes when the kernel is just about to wait, or to
+    another thread: Python's handlers run in the main thread, and it has to be up for that.
+    """
     caught = Caught(kernel)
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
-    handlers = {signal.SIGINT: caught.on_interrupt, signal.SIGTERM: caught.on_terminate}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    wake_up = kernel.readiness.wake_up.writer.fileno()
+    before_wake_up = signal.set_wakeup_fd(wake_up, warn_on_full_buffer=False)
+    handlers = dict(zip(HANDLED_SIGNALS, (caught.on_interrupt, caught.on_terminate)))
+    ours = [number for number in handlers if signal.getsignal(number) is not None]  # None: set in C, for good
+    before = {number: signal.signal(number, handlers[number]) for number in ours}
     try:
         yield caught
     finally:
+        signal.set_wakeup_fd(before_wake_up)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -96,12 +116,16 @@ def run(
                 stack.enter_context(watching(kernel))
             status = kernel.run()
     assert status is not None
-    if caught.signal is not None:
-        raise SystemExit(128 + caught.signal)
-    if status.error is not None:
-        raise status.error
-    if status.signal is INT:
-        raise KeyboardInterrupt
-    if status.signal is not None:
-        raise TaskKilled(status.signal, 0, "init was killed")
-    return status.value
+    try:
+        if caught.terminated:
+            raise SystemExit(128 + signal.SIGTERM)
+        if status.error is not None:
+            raise status.error
+        if status.signal is INT and caught.signal is signal.SIGINT:
+            raise KeyboardInterrupt
+        if status.signal is not None:
+            raise TaskKilled(status.signal, 0, "init was killed")
+        return status.value
+    finally:
+        # an error's traceback shows this frame: if the frame, or its kernel, kept the error, a cycle would keep both
+        kernel.init_status = status = None

@@ -36,11 +36,11 @@ def trap_table() -> str:
 
 
 def page(name: str | None) -> str | None:
-    """The manual page of one trap, or the list of all; None if there is no such trap."""
+    """The manual page of one trap (in upper or lower case), or the list of all; None if there is no such trap."""
     if name is None:
         width = max(len(kind.__name__) for kind in all_traps())
         return "\n".join(f"{kind.__name__:{width}}  {summary(kind)}" for kind in all_traps())
     for kind in all_traps():
-        if kind.__name__ == name:
+        if kind.__name__.lower() == name.lower():
             return f"{signature(kind)}\n\n{inspect.getdoc(kind)}"
     return None

@@ -120,13 +120,11 @@ def run_as_init(target: Any, name: str, *, seed: Any = None, clock: str = "virtu
             kernel.audit()
             if deadlock is not None:
                 raise deadlock
-            if caught.signal is not None:
+            if caught.terminated or (caught.signal and status is not None and status.signal is INT):
                 raise KeyboardInterrupt
             assert status is not None
             if status.error is not None:
                 raise status.error
-            if status.signal is INT:
-                raise KeyboardInterrupt
             if status.signal is not None:
                 pytest.fail(f"the test was killed by {status.signal.name}")
         except BaseException as error:

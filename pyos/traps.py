@@ -7,6 +7,7 @@ trap's line in the README's table and in the manual: signature-free, what it doe
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Coroutine, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -51,6 +52,23 @@ class Trap(Generic[T]):
 def arguments_of(kind: type[Trap[Any]]) -> list[str]:
     """The names of a trap class's arguments, in the order of its `__init__`."""
     return [name for base in reversed(kind.__mro__) for name in getattr(base, "__slots__", ())]
+
+
+def defaults_of(kind: type[Any]) -> dict[str, Any]:
+    """What a trap class's arguments are when they are not given."""
+    if kind.__init__ is object.__init__:
+        return {}
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    given = {p.name: p.default for p in parameters if p.default is not p.empty}
+    return given | {p.name: () for p in parameters if p.kind is p.VAR_POSITIONAL}
+
+
+def given_to(trap: Trap[Any]) -> dict[str, Any]:
+    """A trap's arguments without those that are their defaults."""
+    kind = type(trap)
+    defaults = defaults_of(kind)
+    values = {name: getattr(trap, name) for name in arguments_of(kind)}
+    return {name: value for name, value in values.items() if name not in defaults or value is not defaults[name]}
 
 
 class GetTid(Trap[int]):
@@ -294,7 +312,10 @@ class Release(Trap[None]):
 
 
 class WaitEvent(Trap[None]):
-    """Wait until an event is set: `event.wait()`."""
+    """Wait until an event is set: `event.wait()`.
+
+    Errors: TypeError for what is no event.
+    """
 
     __slots__ = ("event",)
 
@@ -303,7 +324,10 @@ class WaitEvent(Trap[None]):
 
 
 class SetEvent(Trap[None]):
-    """Set an event and wake all who wait for it: `event.set()`."""
+    """Set an event and wake all who wait for it: `event.set()`.
+
+    Errors: TypeError for what is no event.
+    """
 
     __slots__ = ("event",)
 
@@ -312,7 +336,10 @@ class SetEvent(Trap[None]):
 
 
 class ClearEvent(Trap[None]):
-    """Unset an event: `event.clear()`."""
+    """Unset an event: `event.clear()`.
+
+    Errors: TypeError for what is no event.
+    """
 
     __slots__ = ("event",)
 
@@ -371,7 +398,10 @@ class Get(Trap[T]):
 
 
 class CloseChannel(Trap[None]):
-    """Close a channel: what is in it can still be got, nothing more is put; twice is harmless: `channel.close()`."""
+    """Close a channel: what is in it can still be got, nothing more is put; twice is harmless: `channel.close()`.
+
+    Errors: TypeError for what is no channel.
+    """
 
     __slots__ = ("channel",)
 
@@ -380,7 +410,10 @@ class CloseChannel(Trap[None]):
 
 
 class Load(Trap[T]):
-    """The value of a cell: `cell.load()`."""
+    """The value of a cell: `cell.load()`.
+
+    Errors: TypeError for what is no cell.
+    """
 
     __slots__ = ("cell",)
 
@@ -389,7 +422,10 @@ class Load(Trap[T]):
 
 
 class Store(Trap[None]):
-    """Replace the value of a cell: `cell.store(value)`."""
+    """Replace the value of a cell: `cell.store(value)`.
+
+    Errors: TypeError for what is no cell.
+    """
 
     __slots__ = ("cell", "value")
 

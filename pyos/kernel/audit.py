@@ -6,12 +6,17 @@ Each rule is a function that yields what it found broken; the list at the end is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Iterator
+from typing import TYPE_CHECKING, Any
 
 from pyos.errors import KernelPanic
+from pyos.kernel.limits import Quota
 from pyos.kernel.poller import READ, WRITE
+from pyos.kernel.signalling import PARKED
+from pyos.kernel.sync import ChannelObject, EventObject, LockObject, Mailbox, SemaphoreObject, SyncObject
 from pyos.kernel.tasks import Task
+from pyos.kernel.timeouts import Deadline
+from pyos.kernel.trampoline import stand_ins
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
@@ -109,8 +114,12 @@ def families_are_sound(kernel: Kernel) -> Findings:
 
 def the_dead_hold_nothing(kernel: Kernel) -> Findings:
     for task in kernel.table:
-        if task.status is not None and (task.callers or task.gen.gen is not None or task.waiters or task.zombies):
+        if task.status is None:
+            continue
+        if task.callers or task.gen.gen is not None or task.waiters or task.zombies:
             yield f"{task} is dead and still holds frames, waiters or children"
+        if task.owned or task.links or task.mailbox or task.deadline or task.pending or task.stopped or task.held:
+            yield f"{task} is dead and still owns something, or something is meant for it"
 
 
 def every_grace_is_for_a_dying_task(kernel: Kernel) -> Findings:
@@ -118,6 +127,130 @@ def every_grace_is_for_a_dying_task(kernel: Kernel) -> Findings:
         task = kernel.table.get(tid)
         if task is None or task.status is not None or task.dying is None:
             yield f"a grace period runs for task {tid}, which is not dying"
+
+
+# --- what tasks share
+
+
+def shared(kernel: Kernel) -> list[SyncObject]:
+    """Every object that a handle, or a task, leads to."""
+    found: dict[SyncObject, None] = dict.fromkeys(kernel.sync.objects.values())
+    for task in kernel.table:
+        things = (task.wait, task.mailbox, task.grant if task.held is not None else None, *(task.owned or ()))
+        found |= dict.fromkeys(thing for thing in things if isinstance(thing, SyncObject))
+    return list(found)
+
+
+def every_queued_waiter_waits_there(kernel: Kernel) -> Findings:
+    for thing in shared(kernel):
+        for task in (*thing.queue, *(thing.putters if isinstance(thing, ChannelObject) else ())):
+            if task.wait is not thing:
+                yield f"{thing.label} lists {task}, which waits on {task.wait}"
+
+
+def nobody_waits_for_what_is_there(kernel: Kernel) -> Findings:
+    for thing in shared(kernel):
+        match thing:
+            case ChannelObject():
+                there = bool(thing.items or thing.returned or thing.putters or thing.closed)
+                if thing.putters and (thing.closed or len(thing.items) < thing.capacity):
+                    yield f"{thing.label} has room, or is closed, and tasks wait to put"
+                if len(thing.items) > thing.capacity:
+                    yield f"{thing.label} has {len(thing.items)} items, and room for {thing.capacity}"
+            case LockObject():
+                there = thing.owner is None
+            case SemaphoreObject():
+                there = thing.value > 0
+                if thing.value < 0:
+                    yield f"{thing.label} has {thing.value} permits"
+            case EventObject():
+                there = thing.happened
+            case _:
+                there = False
+        if there and thing.queue:
+            yield f"{thing.label} has what {len(thing.queue)} tasks wait for"
+
+
+def owners_and_what_is_owned_agree(kernel: Kernel) -> Findings:
+    for thing in shared(kernel):
+        owner = thing.owner if isinstance(thing, LockObject | Mailbox) else None
+        owns: Container[Any] = owner.owned or () if owner is not None else (thing,)
+        if thing not in owns:
+            yield f"{thing.label} is held by {owner}, which does not own it"
+    for task in kernel.table:
+        for owned in task.owned or ():
+            if getattr(owned, "owner", task) is not task:
+                yield f"{task} owns {owned}, which another task holds"
+        if task.mailbox is not None and (task.mailbox.owner is not task or task.mailbox not in (task.owned or ())):
+            yield f"{task} has a mailbox that it does not own"
+
+
+# --- what stands in for a task's generators
+
+
+def stand_ins_are_known_to_their_task(kernel: Kernel) -> Findings:
+    for task in kernel.table:
+        if task.status is not None:
+            continue
+        chain = list(stand_ins(task))
+        if (task.held is not None) != (task in chain):
+            yield f"{task} holds an answer that nobody delivers, or delivers one that it does not hold"
+        if task.pending is not None and (task.pending not in chain or not task.pending.errors):
+            yield f"{task} has errors held back, and nothing that would raise them"
+        gate = task.stopped
+        if task.wait is PARKED and (gate is None or gate.open):
+            yield f"{task} is parked, and not stopped"
+        if gate is not None and task.wait is not PARKED and (gate not in chain or gate.open):
+            yield f"{task} is stopped, and nothing will park it"
+
+
+def deadlines_are_in_force(kernel: Kernel) -> Findings:
+    for task in kernel.table:
+        if task.status is not None:
+            continue
+        callers = task.callers or ()
+        if task.deadline is None:
+            callers = callers[
+                -100:
+            ]  # where none is listed, a task 100,000 calls deep is not searched for one each step
+        standing = [gen for start in (*callers, None) for gen in reversed(list(stand_ins(task, start)))]
+        standing = [gen for gen in standing if type(gen) is Deadline]
+        listed = []
+        deadline = task.deadline
+        while deadline is not None:
+            listed.append(deadline)
+            if deadline.task is not task or (deadline.alarm and deadline.error is None and not deadline.alarm.action):
+                yield f"{task} is in a Timeout that is not its own, or whose time cannot come"
+            deadline = deadline.outer
+        if listed[::-1] != standing:
+            yield f"{task} is in {len(listed)} Timeouts, and {len(standing)} stand in for its callers"
+
+
+# --- families and limits
+
+
+def links_are_between_the_living(kernel: Kernel) -> Findings:
+    for task in kernel.table:
+        for child in task.links or ():
+            if child.status is not None or child.parent != task.tid or kernel.table.get(child.tid) is not child:
+                yield f"{task} has a link to {child}, which is not its living child"
+
+
+def quotas_count_their_tasks(kernel: Kernel) -> Findings:
+    counts: Counter[Quota] = Counter()
+    for task in kernel.table:
+        quota = task.quota
+        while quota is not None:
+            counts[quota] += 1
+            quota = quota.outer
+    for quota, count in counts.items():
+        if quota.count != count or count > (quota.limits.max_tasks or count):
+            yield f"there are {count} tasks under a limit of {quota.limits.max_tasks}, and {quota.count} are counted"
+
+
+def nothing_is_being_closed(kernel: Kernel) -> Findings:
+    for task in kernel.signals.closing:
+        yield f"{task} has been closed, and does not know it"
 
 
 RULES: list[Callable[[Kernel], Findings]] = [
@@ -130,6 +263,14 @@ RULES: list[Callable[[Kernel], Findings]] = [
     families_are_sound,
     the_dead_hold_nothing,
     every_grace_is_for_a_dying_task,
+    every_queued_waiter_waits_there,
+    nobody_waits_for_what_is_there,
+    owners_and_what_is_owned_agree,
+    stand_ins_are_known_to_their_task,
+    deadlines_are_in_force,
+    links_are_between_the_living,
+    quotas_count_their_tasks,
+    nothing_is_being_closed,
 ]
 
 

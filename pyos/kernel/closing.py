@@ -12,8 +12,18 @@ from collections.abc import Callable, Iterable
 from types import CoroutineType, GeneratorType
 from typing import Any
 
-from pyos.errors import BadTrap, KernelPanic, TaskExit
-from pyos.kernel.trampoline import BLOCKED, delegate, describe, has_started, is_finished, strip
+from pyos.errors import BadTrap, TaskExit
+from pyos.kernel.trampoline import (
+    BLOCKED,
+    delegate,
+    describe,
+    has_started,
+    innermost_frame,
+    is_finished,
+    is_panic,
+    strip,
+)
+from pyos.traps import Timeout
 
 CLOSING_LIMIT = 1000  # traps one frame may have answered while it is being closed; more is a spin
 
@@ -62,13 +72,15 @@ def _close_frame(gen: Any, answer_now: AnswerNow) -> str | None:
                 what = describe(yielded)
                 return f"its clean-up yielded {what}, which cannot be answered at once: the frame is abandoned"
         if not stack:
-            return None if error is None or isinstance(error, (GeneratorExit, TaskExit)) else _last_words(error)
+            return None if error is None or issubclass(type(error), (GeneratorExit, TaskExit)) else _last_words(error)
     _abandon(stack)
     return f"its clean-up yielded {CLOSING_LIMIT} times: the frame is abandoned"
 
 
 def _answer_closing(yielded: Any, stack: list[Any], answer_now: AnswerNow) -> tuple[Any, BaseException | None]:
     """Deal with what clean-up code yielded: push a subroutine, or have a trap answered."""
+    while type(yielded) is Timeout:  # nothing takes any time here
+        yielded = yielded.target
     if type(yielded) in (GeneratorType, CoroutineType):
         if not has_started(yielded):
             stack.append(yielded)
@@ -76,16 +88,15 @@ def _answer_closing(yielded: Any, stack: list[Any], answer_now: AnswerNow) -> tu
         return None, BadTrap(f"{yielded.__name__} has started already")
     try:
         return answer_now(yielded), None
-    except KernelPanic:
-        raise
     except BaseException as exc:  # TaskExit among them
-        return None, exc.with_traceback(None)
+        if is_panic(exc):
+            raise
+        strip(exc)
+        return None, exc
 
 
 def _last_words(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
+    trace = innermost_frame(error)
     where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
     return f"its clean-up raised {describe(error)}{where}"
 

@@ -10,6 +10,7 @@ a grace period; the kernel runs on until the last task is gone.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import random
@@ -45,8 +46,9 @@ _this_thread = threading.local()  # .kernel: the kernel that runs in this thread
 
 
 def log_to_stderr(line: str) -> None:
-    """The default log: one line (or a traceback) on standard error."""
-    print(f"pyos: {line}", file=sys.stderr, flush=True)
+    """The default log: one line (or a traceback) on standard error. Nobody is told when that cannot be written."""
+    with contextlib.suppress(OSError):
+        print(f"pyos: {line}", file=sys.stderr, flush=True)
 
 
 class Kernel:
@@ -70,7 +72,6 @@ class Kernel:
         self.limits = (limits or Limits()).checked()
         self.table = TaskTable(self.limits.max_tasks or MAX_TASKS)
         self.clock: Clock = clock or RealClock()
-        self.wait = self.clock.wait
         self.timers = Timers(self.clock)
         self.random = random.Random(seed)
         self.choose = choose or (choice.first if seed is None else choice.seeded(self.random))
@@ -115,9 +116,7 @@ class Kernel:
 
         An exception of the kernel's own code is a KernelPanic, here and in `step`.
         """
-        if current_kernel() is not None:
-            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
-        _this_thread.kernel = self
+        self._take_thread()
         try:
             self._rounds()
         except KernelPanic:
@@ -131,36 +130,22 @@ class Kernel:
         return self.init_status
 
     def step(self) -> bool:
-        """Exactly one step, waiting for what is due if nothing is ready. False if all is over or nothing can run."""
+        """Exactly one step, the one that `run` would take next; False if all is over or nothing can ever run.
+
+        As in `run`, what is due is delivered between two turns, and waited for if nothing is ready.
+        """
+        self._take_thread()
         try:
-            return self._step()
+            while self.scheduler.in_turn() or self._next_turn():
+                if self.scheduler.step(self.stepwise):
+                    return True
+            return False
         except KernelPanic:
             raise
         except Exception as error:
             raise bug(error) from error
-
-    def _rounds(self) -> None:
-        runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
-        while self.table.alive:
-            if runq:
-                turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
-                if runq:
-                    self.breather.breathe()
-                    self._deliver(0.0)
-            else:
-                self._idle()
-
-    def _step(self) -> bool:
-        runq = self.scheduler.runq
-        self._deliver(0.0)
-        while not runq and self.table.alive:
-            if self._at_standstill():
-                return False
-            self._idle()
-        if not self.table.alive:
-            return False
-        self.scheduler.step(self.stepwise)
-        return True
+        finally:
+            _this_thread.kernel = None
 
     def post(self, action: Callable[[], None]) -> None:
         """Have the kernel call `action` between two steps, soon. For signal handlers and other threads."""
@@ -175,7 +160,7 @@ class Kernel:
     def interrupt(self, job: Sequence[Task] | None = None) -> None:
         """SIGINT: INT for the foreground job, as it was when the signal came if that is given."""
         for task in self.foreground_job() if job is None else job:
-            self.kill(task, INT, sender=None, reason="interrupt", grace=math.inf)
+            self.kill(task, INT, sender=None, reason="SIGINT", grace=math.inf)
 
     def shut_down(self, reason: str, grace: float = SHUTDOWN_GRACE) -> None:
         """Send every task TERM, newest first; after `grace` seconds KILL. Harmless when it has begun."""
@@ -211,6 +196,23 @@ class Kernel:
 
     # --- the round
 
+    def _rounds(self) -> None:
+        runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
+        while self.table.alive:
+            if runq:
+                turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
+                if runq:
+                    self.breather.breathe()
+                    self._deliver(0.0)
+            else:
+                self.idle()
+
+    def _take_thread(self) -> None:
+        """From now on this is the thread's kernel; the caller gives the thread back."""
+        if current_kernel() is not None:
+            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
+        _this_thread.kernel = self
+
     def _deliver(self, timeout: float) -> bool:
         """Wake whom I/O or a timer is due for, I/O first. True if any I/O came."""
         events = self.readiness.fetch(timeout)
@@ -230,12 +232,26 @@ class Kernel:
                 owner.action = None
                 action()
 
-    def _idle(self) -> None:
+    def idle(self) -> None:
+        """Nothing is ready: wait until something is due, or see that nothing ever will be."""
         if self._at_standstill():
             self._standstill()
         else:
-            self.wait(self._deliver, self.timers.next_deadline())
+            self.clock.wait(self._deliver, self.timers.next_deadline())
+            if self.timers.heap:  # a virtual clock has jumped; polling again would see what was just delivered, unread
+                self._ring()
+
+    def _next_turn(self) -> bool:
+        """Step by step: what `run` does between two turns. False if there is no next one."""
+        runq = self.scheduler.runq
+        if runq:
             self._deliver(0.0)
+        while self.table.alive and not runq:
+            if self._at_standstill():
+                return False
+            self.idle()
+        self.scheduler.left = max(scheduler.SHORTEST_TURN, len(runq))
+        return self.table.alive > 0
 
     def _take_posted(self) -> None:
         for _ in range(len(self.posted)):  # what is posted meanwhile has rung again: the tasks have their turn first

@@ -11,6 +11,7 @@ Rules kept here:
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -77,17 +78,20 @@ class Lifecycle:
         kernel = self.kernel
         if type(target) is not GeneratorType and type(target) is not CoroutineType:
             raise not_a_target(target)
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"a name is a string, not {type(name).__name__}")
+        if name is not None:
+            if not isinstance(name, str):
+                raise TypeError(f"a name is a string, not {type(name).__name__}")
+            name = str.__str__(name)  # not a subclass's: it goes into the log
         if trampoline.has_started(target):
             raise ValueError(f"{target.__name__} has started already: call the function again for a fresh one")
+        detached, linked = bool(detached), bool(linked)  # now, as their classes may be the user's
         quota = parent.quota if parent else None
         if limits is not None:
             quota = self._quota(limits, quota)
         if program is None:
             program = parent.program if parent else ""
         try:
-            task = kernel.table.add(parent, target, name or target.__name__, program, bool(detached), quota)
+            task = kernel.table.add(parent, target, name or target.__name__, program, detached, quota)
         except LimitExceeded:
             target.close()
             raise
@@ -99,7 +103,7 @@ class Lifecycle:
         return task
 
     def _quota(self, limits: Any, outer: Quota | None) -> Quota:
-        if not isinstance(limits, Limits):
+        if not issubclass(type(limits), Limits):
             raise TypeError(f"limits are a Limits(...), not {type(limits).__name__}")
         around = outer.limits if outer is not None else self.kernel.limits
         return Quota(limits.checked().within(around), outer)
@@ -110,14 +114,18 @@ class Lifecycle:
         """The task's outermost frame returned or raised: record it and tell who waits."""
         signal = None
         sender = 0
+        if task.pending is not None:
+            self.report_lost(task.pending.errors)
         if error is not None:
-            if isinstance(error, TaskExit):
-                value, error = error.value, None
-            elif isinstance(error, SystemExit):
-                value, error = error.code, None
-            elif isinstance(error, TaskKilled):
-                signal, sender, error = error.signal, error.sender, None
-            elif isinstance(error, SliceExceeded):
+            raised: Any = error
+            kind = type(error)  # isinstance would ask the object, which is the user's
+            if issubclass(kind, TaskExit):
+                value, error = raised.value, None
+            elif issubclass(kind, SystemExit):
+                value, error = raised.code, None
+            elif issubclass(kind, TaskKilled):
+                signal, sender, error = raised.signal, raised.sender, None
+            elif issubclass(kind, SliceExceeded):
                 trampoline.strip_end(error)
         self.bury(task, ExitStatus(task.tid, task.name, value, error, signal), sender)
 
@@ -190,12 +198,19 @@ class Lifecycle:
         kernel.signals.deliver(mother, failure)
         return True
 
+    def report_lost(self, errors: Iterable[BaseException]) -> None:
+        """A task has ended without having seen these: the failures of linked children among them are logged."""
+        for error in errors:
+            if isinstance(error, LinkedTaskFailed) and error.status.error is not None:
+                self._report(error.status)
+
     def _report(self, status: ExitStatus) -> None:
         if status.tid == 1 and self.kernel.host_takes_error:
             return
         assert status.error is not None
         lines = "".join(format_error(status.error)).rstrip()
-        self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {type(status.error).__name__}\n{lines}")
+        kind = trampoline.class_name(type(status.error))
+        self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {kind}\n{lines}")
 
 
 def not_a_target(target: Any) -> TypeError:
@@ -207,5 +222,9 @@ def not_a_target(target: Any) -> TypeError:
 
 
 def format_error(error: BaseException) -> list[str]:
-    """A traceback as Python prints it, without the kernel's frames."""
-    return traceback.format_exception(type(error), error, error.__traceback__)
+    """A traceback as Python prints it, without the kernel's frames. It cannot fail: the exception is the user's."""
+    try:
+        return traceback.format_exception(type(error), error, trampoline.traceback_of(error))
+    except Exception as failure:
+        what, why = trampoline.class_name(type(error)), trampoline.class_name(type(failure))
+        return [f"{what}, which cannot be printed: that raised {why}"]

@@ -285,14 +285,21 @@ class Readiness:
         self.waiting = 0
         self.wake_up = WakeUp()
         self.on_wake_up: Callable[[], None] = lambda: None
-        self.backend.register(self.wake_up.reader.fileno(), READ)
+        try:
+            self.backend.register(self.wake_up.reader.fileno(), READ)
+        except ValueError:  # select, in a process that has used up the numbers it takes
+            self.close()
+            raise
         self.checker = select.poll()
 
     def watch(self, task: Task, file: Any, mask: int) -> Watched | None:
         """Enter the task as waiting for `file`; None if it is always ready. Raises OSError, TypeError, ValueError."""
-        fd = descriptor_of(file)
+        # a socket's number without a call of ours: 0.14 µs of an echoed message's 1.25 in user space
+        fd = file.fileno() if type(file) is socket.socket else descriptor_of(file)
         entry = self.watched.get(fd)
         if entry is None or entry.file is None or entry.file() is not file or not entry.mask & mask:
+            if fd < 0:
+                raise bad_descriptor(fd)
             entry = self._register(fd, file, mask, entry)
             if entry is None:
                 return None
@@ -305,9 +312,15 @@ class Readiness:
 
     def deliver(self, events: list[Event]) -> None:
         """Wake who waits for these events."""
+        watched, wake = self.watched, self.wake
         for fd, mask in events:
-            entry = self.watched.get(fd)
-            if entry is None:
+            entry = watched.get(fd)
+            if mask == READ and entry is not None and entry.reader is not None and not (entry.others or entry.reused):
+                # by far most events; `_wake` would do the same, and costs 0.15 µs more
+                task, entry.reader = entry.reader, None
+                self.waiting -= 1
+                wake(task)
+            elif entry is None:
                 self._unknown(fd)
             elif mask & CLOSED:
                 self._expel(entry)

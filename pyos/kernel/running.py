@@ -29,7 +29,6 @@ from pyos.signals import INT, KILL
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
 
-KERNEL = ("pyos.kernel.", "pyos.observe.", "pyos.host")
 TURN = Scheduler.turn.__code__
 KILLING = (Signalling.kill_now.__code__, Timeouts._close.__code__)  # with `task` as the running task
 CLOSE = closing._close_frame.__code__
@@ -69,7 +68,7 @@ def line_of(frame: FrameType) -> str:
 def running(kernel: Kernel, interrupted: FrameType | None) -> Running | None:
     """The task of this kernel that runs, seen from the frame that a signal has interrupted; None if none does."""
     frame, outer = interrupted, None
-    while frame is not None and not str(frame.f_globals.get("__name__")).startswith(KERNEL):
+    while frame is not None and not trampoline.in_kernel(frame):
         frame, outer = frame.f_back, frame
     resumer = frame
     seat = None
@@ -102,7 +101,8 @@ def _seat(kernel: Kernel, frame: FrameType) -> tuple[Task, Slice, Slice] | None:
     if owner is None or task is None or owner.kernel is not kernel:
         return None
     now = (task.tid, slices, None if slices is None else length_hint(slices))
-    return task, now, (*now, step)
+    pending = task.pending  # goes through several steps in one
+    return task, now, (*now, step, None if pending is None else (len(pending.errors), pending.patience))
 
 
 def _locals_of(frame: FrameType, *names: str) -> list[Any]:

@@ -16,10 +16,10 @@ from operator import length_hint
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import BadTrap, KernelPanic
+from pyos.errors import BadTrap
 from pyos.kernel import trampoline
 from pyos.kernel.choice import RunQueue
-from pyos.kernel.tasks import Grantor, Task, WaitObject
+from pyos.kernel.tasks import Grantor, Skip, Task, WaitObject
 from pyos.kernel.trampoline import BLOCKED, describe
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Scheduler:
         self.runq = runq
         self.slice = iter(SLICE)  # step by step: what is left of the running task's slice
         self.goes_on = False  # step by step: the last step left its task to go on
+        self.left = 0  # step by step: how many resumes from the queue are left of this turn
+        self.was_dead = False  # step by step: what came up was a dead task's entry
 
     def wake(self, task: Task, answer: Any = None) -> None:
         """The task's wait is over, and its wait object has forgotten it: it is ready, with this answer."""
@@ -53,14 +55,13 @@ class Scheduler:
     def grant(self, task: Task, answer: Any, grantor: Grantor | None = None) -> None:
         """As `wake`, with an answer that counts also when it is None; undelivered, `grantor` has it back."""
         task.wait = None
-        task.ticket = None
         task.hold(answer, grantor)
         self.runq.append(task)
 
     def block(self, task: Task, wait: WaitObject) -> Any:
         """The running task waits on `wait`, which has entered it. An error that was held back is raised now instead."""
         task.wait = wait
-        if task.pending is not None:
+        if task.pending is not None and task not in self.kernel.signals.closing:
             self.interrupt(task, task.pending.take())
         return BLOCKED
 
@@ -84,8 +85,10 @@ class Scheduler:
 
     def requeue(self, task: Task) -> Any:
         """The running task lets the others run: what a bare yield does in the loop."""
+        if task in self.kernel.signals.closing:
+            return BLOCKED
         if task.pending is not None:
-            trampoline.raise_pending(task)
+            trampoline.throw_later(task, task.pending.take())
         self.runq.append(task)
         return BLOCKED
 
@@ -113,7 +116,10 @@ class Scheduler:
                 if yielded is None:
                     append(task)
                     continue
-                answer = handlers[type(yielded)](kernel, task, yielded)
+                try:
+                    answer = handlers[type(yielded)](kernel, task, yielded)
+                except StopIteration as stop:
+                    raise not_a_return(yielded, stop) from stop
                 if answer is blocked:
                     continue
             except StopIteration as stop:
@@ -133,7 +139,10 @@ class Scheduler:
                     if yielded is None:
                         append(task)
                         break
-                    answer = handlers[type(yielded)](kernel, task, yielded)
+                    try:
+                        answer = handlers[type(yielded)](kernel, task, yielded)
+                    except StopIteration as stop:
+                        raise not_a_return(yielded, stop) from stop
                     if answer is blocked:
                         break
                 except StopIteration as stop:
@@ -154,9 +163,9 @@ class Scheduler:
 
     def _fault(self, task: Task, error: BaseException, yielded: Any) -> bool:
         """A resume or a handler raised. True if the task goes on (with the error), False if it is over."""
-        if isinstance(error, KernelPanic):
+        if trampoline.is_panic(error):
             raise error
-        trace = error.__traceback__
+        trace = trampoline.traceback_of(error)
         if type(error) is KeyError and trace is not None and trace.tb_next is None:
             error = bad_trap(yielded)  # the loop's own look-up failed: nothing handles this type
         if trampoline.fail(task, error):
@@ -166,8 +175,12 @@ class Scheduler:
 
     # --- step by step: for tests, the checker, and whoever wants a choice before each step
 
-    def step(self, handlers: Dispatch) -> None:
-        """Exactly one step. `handlers` is `stepwise()` of the loop's.
+    def in_turn(self) -> bool:
+        """True while the loop would still be in the turn it has begun."""
+        return self.goes_on or (self.left > 0 and len(self.runq) > 0)
+
+    def step(self, handlers: Dispatch) -> bool:
+        """One step, or False for a dead task's entry, which is none. `handlers` is `stepwise()` of the loop's.
 
         What is left of the slice is kept while the task goes on, so that it ends where the loop's does.
         """
@@ -176,7 +189,10 @@ class Scheduler:
             next(self.slice)
         else:
             self.slice = iter(SLICE)
+            self.left -= 1
+        self.was_dead = False
         self.turn(1, handlers, self.slice)
+        return not self.was_dead
 
     def stepwise(self, handlers: Dispatch) -> Dispatch:
         """The same handlers, but a task that may go on goes back to the run queue (`go_on`) after each trap.
@@ -184,21 +200,32 @@ class Scheduler:
         Subroutine calls stay inside their step, and count against the slice as they do in the loop.
         """
         calls = (trampoline.call_generator, trampoline.call_coroutine)
-        return Stepwise(self, {kind: h if h in calls else self.paused(h) for kind, h in handlers.items()})
+        paused = {kind: h if h in calls else self.paused(h) for kind, h in handlers.items()}
+        return Stepwise(self, paused | {Skip: self.skip})
+
+    def skip(self, kernel: Kernel, task: Task, trap: Skip) -> Any:
+        """As the loop's handler, but seen."""
+        self.was_dead = True
+        return BLOCKED
 
     def paused(self, handler: Handler) -> Handler:
         """Go around one handler: its answer is held for the next step."""
 
         def pause(kernel: Kernel, task: Task, trap: Any) -> Any:
+            grantor = None
             try:
                 answer = handler(kernel, task, trap)
-            except KernelPanic:
-                raise
+                if answer is not BLOCKED:
+                    grantor = kernel.grantor_of(task, trap)
             except BaseException as exc:
+                if trampoline.is_panic(exc):
+                    raise
+                if issubclass(type(exc), StopIteration):
+                    exc = not_a_return(trap, exc)
                 trampoline.fail(task, exc)
                 answer = None
             if answer is not BLOCKED:
-                task.hold(answer, kernel.grantor_of(task, trap))
+                task.hold(answer, grantor)
                 self.goes_on = length_hint(self.slice) > 0
                 (self.runq.go_on if self.goes_on else self.runq.append)(task)
             return BLOCKED
@@ -217,19 +244,37 @@ class Stepwise(Dispatch):
         return self.bad
 
 
+def not_a_return(yielded: Any, stop: BaseException) -> RuntimeError:
+    """What code of a trap's argument has raised must not look like the end of the task (compare PEP 479)."""
+    error = RuntimeError(f"an argument of {type(yielded).__name__} raised StopIteration")
+    trampoline.strip(stop)
+    error.__cause__ = stop
+    return error
+
+
 def raise_bad_trap(kernel: Kernel, task: Task, yielded: Any) -> Any:
     raise bad_trap(yielded)
 
 
+USE_RETURN = "to return a value from a subroutine use return"
+
+
 def bad_trap(yielded: Any) -> BadTrap:
     """The error for what no handler takes, saying what was yielded and what to do."""
-    kind = type(yielded)  # nothing is asked of the object itself, which may lie or raise
-    if issubclass(kind, type | FunctionType | BuiltinFunctionType | MethodType):
-        hint = f"did you mean `yield {yielded.__name__}()`?"
-    elif callable(yielded):
-        hint = "did you mean to call it?"
-    elif hasattr(kind, "__anext__"):
-        hint = "an async generator is used with `async for`"
-    else:
-        hint = "to return a value from a subroutine use return"
+    try:
+        hint = hint_for(yielded)
+    except BaseException:  # the object is the user's, and so are its class and metaclass
+        hint = USE_RETURN
     return BadTrap(f"yielded {describe(yielded)}, which is not a trap: {hint}")
+
+
+def hint_for(yielded: Any) -> str:
+    """What was probably meant; asking may raise anything."""
+    kind = type(yielded)
+    if issubclass(kind, type | FunctionType | BuiltinFunctionType | MethodType):
+        return f"did you mean `yield {yielded.__name__}()`?"
+    if callable(yielded):
+        return "did you mean to call it?"
+    if hasattr(kind, "__anext__"):
+        return "an async generator is used with `async for`"
+    return USE_RETURN

@@ -4,21 +4,22 @@ Rules kept here:
 - TERM is raised once, and becomes KILL after its grace; INT is raised each time, and may be survived;
 - KILL closes every frame at once, with the victim as the running task, and gives back what it had been granted;
 - STOP puts a gate in front of the task's generator: its entry in the run queue, or its wait, goes on as it is, and
-  the gate parks the task when it comes up. CONT opens the gate. Errors for a stopped task are kept until then; TERM
-  and KILL are not;
+  the gate parks the task when it comes up. CONT opens the gate. An error for a stopped task ends its wait at once, and
+  is raised when it goes on; TERM makes it go on, KILL does not wait for that;
 - an error for a task that already holds an answer waits until the answer has been used (trampoline.Pending).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import TaskKilled
 from pyos.kernel import closing, trampoline
 from pyos.kernel.clock import Alarm
 from pyos.kernel.tasks import Skip, Task, WaitObject
-from pyos.kernel.trampoline import BLOCKED
+from pyos.kernel.trampoline import BLOCKED, Thrower
 from pyos.signals import CONT, KILL, STOP, TERM, Signal
 from pyos.status import ExitStatus
 
@@ -38,30 +39,36 @@ class Parked(WaitObject):
         return "CONT (it is stopped)"
 
     def holds(self, task: Task) -> bool:
-        return task.stopped is not None
+        return True  # there is no list of them
 
 
 PARKED = Parked()
 SKIP = Skip()
+NO_ANSWER: Any = object()  # the `grant` of a task that was stopped without an answer, until it gets one
 
 
 class Gate:
     """Stands in for a stopped task's generator, and parks the task when it comes up. Open, it steps aside."""
 
-    __slots__ = ("task", "gen", "errors", "open")
+    __slots__ = ("task", "gen", "open")
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.gen = task.gen
-        self.errors: list[BaseException] = []  # to be raised once the task goes on
         self.open = False
+        if task.held is None:
+            task.grant = NO_ANSWER
 
     def send(self, answer: Any) -> Any:
         task = self.task
         task.gen = self.gen
         if self.open:
             return task.gen.send(answer)
-        task.hold(answer, task.grant)
+        if task.grant is not NO_ANSWER:
+            if task.held is None:
+                task.hold(answer, task.grant)  # it came while the task was stopped
+        elif answer is not None:
+            task.hold(answer)  # the task was running: a clean-up that it caused has stopped it
         task.wait = PARKED
         return SKIP
 
@@ -81,6 +88,7 @@ class Signalling:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.graces: dict[int, Alarm] = {}  # tid of a task that was sent TERM: when it gets KILL
+        self.closing: dict[Task, TaskKilled | None] = {}  # whose frames are being closed: a KILL that came meanwhile
         self.abandoned: list[str] = []  # what was said of frames that could not be closed
 
     def send(
@@ -116,12 +124,17 @@ class Signalling:
 
     def deliver(self, task: Task, error: BaseException) -> None:
         """Have an error raised in a task other than the running one, promptly, wherever it is."""
-        if task.stopped is not None:
-            task.stopped.errors.append(error)
-        elif task.wait is not None:
+        if is_waiting(task):
             self.kernel.scheduler.interrupt(task, error)
-        else:
+            return
+        gate = task.stopped
+        if gate is None or task.gen is not gate:
             trampoline.hold_back(task, error)
+            return
+        task.gen = gate.gen  # the error is what the gate will hold back
+        trampoline.hold_back(task, error)
+        gate.gen = task.gen
+        task.gen = gate
 
     def forget(self, task: Task) -> None:
         """The task is dead: its grace is of no use any more."""
@@ -138,10 +151,10 @@ class Signalling:
         self.kernel.lifecycle.bury(task, status, error.sender)
 
     def _grace_over(self, task: Task, grace: float) -> None:
-        if task.status is None:
+        if task.dying is not None:
             self.graces.pop(task.tid, None)
             self.kernel.log(f"{self.late(task)} did not end within {grace:g} s of TERM: KILL")
-            self.kill_now(task, TaskKilled(KILL))
+            self.kill_now(task, TaskKilled(KILL, task.dying.sender, task.dying.reason))
 
     def late(self, task: Task) -> str:
         """A task and its innermost line, for the log."""
@@ -153,6 +166,8 @@ class Signalling:
     def _stop(self, task: Task, running: bool) -> Any:
         if task.stopped is not None:
             return True
+        if running and task in self.closing:
+            return BLOCKED  # clean-up that would have to wait
         task.stopped = task.gen = Gate(task)
         if not running:
             return True
@@ -166,21 +181,23 @@ class Signalling:
             return
         task.stopped = None
         gate.open = True
+        if task.gen is gate:
+            task.gen = gate.gen
         if task.wait is PARKED:
             task.wait = None
             self.kernel.scheduler.runq.append(task)
-        for error in gate.errors:
-            self.deliver(task, error)
 
     # --- KILL
 
     def kill_now(self, task: Task, error: TaskKilled) -> None:
         """KILL: close every frame, with the victim as the running task."""
-        if task.dying is not None and task.dying.signal is KILL:
-            return  # its own clean-up sent it
+        if task in self.closing:
+            self.closing[task] = error  # its own clean-up sent it
+            return
         task.dying = error
+        self.kernel.lifecycle.report_lost(undelivered(task))
         self.take_off(task)
-        closing.close(trampoline.frames(task), self.answer_now(task), self.complain(task, "killing"))
+        self.close_frames(task, trampoline.frames(task), "killing")
         self.kernel.timeouts.cancel_all(task)
         self.kernel.lifecycle.bury(task, ExitStatus(task.tid, task.name, signal=KILL), error.sender)
 
@@ -192,29 +209,43 @@ class Signalling:
             grantor, task.grant = task.grant, None
             grantor.take_back(task, task.answer)
 
-    def answer_now(self, task: Task) -> closing.AnswerNow:
-        """How a trap of a frame that is being closed is carried out; BLOCKED if it cannot be answered at once."""
-        kernel = self.kernel
+    def close_frames(self, task: Task, frames: Iterable[Any], doing: str) -> TaskKilled | None:
+        """Close frames with the task as the running one; the KILL that it was sent meanwhile, if there was one."""
 
-        def answer(yielded: Any) -> Any:
-            if yielded is None:
-                return BLOCKED
-            handler = kernel.handlers.get(type(yielded))
-            if handler is None:
-                raise kernel.bad_trap(yielded)
-            result = handler(kernel, task, yielded)
-            if result is BLOCKED and task.wait is not None:
-                kernel.scheduler.unblock(task)
-            return result
-
-        return answer
-
-    def complain(self, task: Task, doing: str) -> closing.Complain:
-        """How a frame that could not be closed is reported."""
+        def answer_now(yielded: Any) -> Any:
+            return self._answer_now(task, yielded)
 
         def complain(gen: Any, why: str) -> None:
             line = f"{doing} task {task.tid} ({task.name}), in {gen.__qualname__}: {why}"
             self.abandoned.append(line)
             self.kernel.log(line)
 
-        return complain
+        self.closing[task] = None
+        closing.close(frames, answer_now, complain)
+        return self.closing.pop(task)
+
+    def _answer_now(self, task: Task, yielded: Any) -> Any:
+        """Carry out a trap of a frame that is being closed; BLOCKED if it cannot be answered at once."""
+        if yielded is None:
+            return BLOCKED
+        handler = self.kernel.handlers.get(type(yielded))
+        if handler is None:
+            raise self.kernel.bad_trap(yielded)
+        result = handler(self.kernel, task, yielded)
+        if result is BLOCKED and task.wait is not None:
+            self.kernel.scheduler.unblock(task)
+        return result
+
+
+def is_waiting(task: Task) -> bool:
+    """True for a task whose wait has not ended; a parked one waits only for CONT."""
+    return task.wait is not None and task.wait is not PARKED
+
+
+def undelivered(task: Task) -> list[BaseException]:
+    """The errors on their way to a task."""
+    found = list(task.pending.errors) if task.pending is not None else []
+    if task.wait is not None:
+        found += task.wait.undelivered(task)
+    found += [gen.error for gen in trampoline.stand_ins(task) if type(gen) is Thrower and gen.error is not None]
+    return found

@@ -13,37 +13,39 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
+from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from pyos import handles
 from pyos.errors import ChannelClosed
+from pyos.kernel import trampoline
 from pyos.kernel.tasks import Task, WaitObject
 from pyos.kernel.trampoline import BLOCKED
-from pyos.signals import KILL
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
 
 
-class WaitQueue(OrderedDict[Task, None]):
-    """Tasks in order of arrival; any of them can leave in constant time."""
+WaitQueue = OrderedDict
+"""Tasks in order of arrival, each with a note about its wait; any of them can leave in constant time.
 
-    def first(self) -> Task:
-        """Take out the task that came first."""
-        return self.popitem(last=False)[0]
+Plain, because `popitem` of a subclass costs twice as much.
+"""
 
 
 class SyncObject(WaitObject):
     """What is common to all: a label, and a queue of waiting tasks. `home` is the kernel's Sync that it belongs to."""
 
-    __slots__ = ("home", "scheduler", "label", "queue")
+    __slots__ = ("home", "scheduler", "label", "queue", "__weakref__")
     kind = "object"
 
     def __init__(self, home: Sync, name: str | None) -> None:
         self.home = home
         self.scheduler = home.kernel.scheduler
         self.label = f'{self.kind} "{name}"' if name is not None else f"{self.kind} #{home.number()}"
-        self.queue = WaitQueue()
+        self.queue: WaitQueue[Task, Any] = WaitQueue()
 
     def wait(self, task: Task) -> Any:
         """Block the running task in the queue."""
@@ -63,7 +65,7 @@ class SyncObject(WaitObject):
 
 
 class LockObject(SyncObject):
-    """A lock: held by one task, which alone can release it. `task.ticket` is a Reacquire, or None."""
+    """A lock: held by one task, which alone can release it. A waiter's note is None, or its Reacquire."""
 
     __slots__ = ("owner",)
     kind = "lock"
@@ -80,15 +82,20 @@ class LockObject(SyncObject):
             return None
         if owner is task:
             raise ValueError(f"{self.label} is not reentrant: task {task.tid} ({task.name}) holds it already")
-        self.queue[task] = None
+        return self.queue_up(task, None)
+
+    def queue_up(self, task: Task, note: Reacquire | None) -> Any:
+        """Have a task wait for the lock, which another one holds."""
+        self.queue[task] = note
         self.scheduler.block(task, self)
-        self.home.kernel.waits.check_cycle(task)
+        if self.owner is not None and self.owner.wait is not None:
+            self.home.kernel.waits.check_cycle(task)
         return BLOCKED
 
     def release(self, task: Task) -> None:
         """Hand the lock to the next. Raises PermissionError if the task does not hold it."""
         if self.owner is not task:
-            if task.dying is not None and task.dying.signal is KILL:
+            if task in self.home.kernel.signals.closing:
                 return  # a condition's waiter, whose clean-up believes that it has the lock again
             who = "nobody does" if self.owner is None else f"task {self.owner.tid} ({self.owner.name}) does"
             raise PermissionError(f"task {task.tid} ({task.name}) does not hold {self.label}: {who}")
@@ -107,15 +114,16 @@ class LockObject(SyncObject):
         """The lock is free: the first in the queue has it."""
         self.owner = None
         if self.queue:
-            task = self.queue.first()
+            task, back = self.queue.popitem(False)
             self._give_to(task)
-            back: Reacquire | None = task.ticket
             if back is None:
                 self.scheduler.grant(task, None, self)
-            elif back.error is None:
+            elif not back.errors:
                 self.scheduler.grant(task, None, back)
             else:
-                self.scheduler.wake_error(task, back.error)
+                self.scheduler.wake_error(task, back.errors[0])
+                for error in back.errors[1:]:
+                    trampoline.hold_back(task, error)
 
     def take_back(self, task: Task, answer: Any) -> None:
         if task.owned is not None and self in task.owned:
@@ -128,20 +136,18 @@ class LockObject(SyncObject):
     # --- as a wait object
 
     def leave(self, task: Task) -> None:
-        del self.queue[task]
-        back: Reacquire | None = task.ticket
-        task.ticket = None
+        back: Reacquire | None = self.queue.pop(task)
         if back is not None and back.notified:
             back.condition.pass_on()
 
     def interrupt(self, task: Task, error: BaseException) -> bool:
-        back: Reacquire | None = task.ticket
+        back: Reacquire | None = self.queue[task]
         if back is None:
             self.leave(task)
             return False
         if back.notified:
             back.condition.pass_on()  # the notification would be lost with it
-        task.ticket = back._replace(notified=False, error=back.error or error)
+        self.queue[task] = back._replace(notified=False, errors=(*back.errors, error))
         return True
 
     def describe(self, task: Task) -> str:
@@ -150,13 +156,17 @@ class LockObject(SyncObject):
     def holder(self, task: Task) -> Task | None:
         return self.owner
 
+    def undelivered(self, task: Task) -> Sequence[BaseException]:
+        back: Reacquire | None = self.queue[task]
+        return () if back is None else back.errors
+
 
 class Reacquire(NamedTuple):
-    """The ticket of a task that must have a condition's lock again before its wait can end, also by an error."""
+    """The note of a task that must have a condition's lock again before its wait can end, also by an error."""
 
     condition: ConditionObject
     notified: bool
-    error: BaseException | None = None
+    errors: tuple[BaseException, ...] = ()
 
     def take_back(self, task: Task, answer: Any) -> None:
         """It was notified, had the lock, and was killed before it knew."""
@@ -176,6 +186,8 @@ class ConditionObject(SyncObject):
 
     def wait_for(self, task: Task) -> Any:
         """Release the lock and wait. Raises PermissionError if the task does not hold the lock."""
+        if self.lock.owner is not task and task in self.home.kernel.signals.closing:
+            return BLOCKED  # it only believes that it holds the lock
         self.lock.release(task)
         return self.wait(task)
 
@@ -190,20 +202,21 @@ class ConditionObject(SyncObject):
     def pass_on(self) -> None:
         """Let the first waiter go on, if there is one, as soon as it has the lock."""
         if self.queue:
-            self._back(self.queue.first(), Reacquire(self, notified=True))
+            self._back(self.queue.popitem(False)[0], Reacquire(self, notified=True))
 
     def _back(self, task: Task, back: Reacquire) -> None:
         """The task is out of this queue, and needs the lock."""
         lock = self.lock
         task.wait = lock
-        task.ticket = back
-        lock.queue[task] = None
+        lock.queue[task] = back
         if lock.owner is None:
             lock._next()
+        elif lock.owner.wait is not None:
+            self.home.kernel.waits.check_cycle(task)
 
     def interrupt(self, task: Task, error: BaseException) -> bool:
         del self.queue[task]
-        self._back(task, Reacquire(self, notified=False, error=error))
+        self._back(task, Reacquire(self, notified=False, errors=(error,)))
         return True
 
 
@@ -227,7 +240,7 @@ class SemaphoreObject(SyncObject):
     def release(self, task: Task) -> None:
         """Hand a permit to the next, or keep it."""
         if self.queue:
-            self.scheduler.grant(self.queue.first(), None, self)
+            self.scheduler.grant(self.queue.popitem(False)[0], None, self)
         else:
             self.value += 1
 
@@ -253,7 +266,7 @@ class EventObject(SyncObject):
         """It has happened: wake all."""
         self.happened = True
         while self.queue:
-            self.scheduler.grant(self.queue.first(), None)
+            self.scheduler.grant(self.queue.popitem(False)[0], None)
 
 
 class CellObject(SyncObject):
@@ -268,12 +281,13 @@ class CellObject(SyncObject):
 
 
 class ChannelObject(SyncObject):
-    """Items on their way, with a bound: `queue` has the tasks that get, `putters` those that put.
+    """Items on their way, with a bound: `queue` has the tasks that get, `putters` those that put, with their items.
 
-    The ticket of one that puts is a tuple of its item. With capacity 0 putter and getter meet.
+    With capacity 0 putter and getter meet. Items that were given and came back, as their getters were killed, are in
+    `returned`, with their numbers, because they go out again first and in their old order.
     """
 
-    __slots__ = ("capacity", "items", "putters", "closed")
+    __slots__ = ("capacity", "items", "putters", "closed", "given", "returned", "append")
     kind = "channel"
     accepted: Any = None  # what put answers
 
@@ -281,25 +295,41 @@ class ChannelObject(SyncObject):
         super().__init__(home, name)
         self.capacity = capacity
         self.items: deque[Any] = deque()
-        self.putters = WaitQueue()
+        self.putters: WaitQueue[Task, Any] = WaitQueue()
         self.closed = False
+        self.given = 0  # number of the last item that was given to a waiting getter; its ticket until it runs
+        self.returned: list[tuple[int, Any]] = []  # a heap
+        self.append = self.scheduler.runq.append
 
     def put(self, task: Task, item: Any) -> Any:
         """Hand the item to a getter, or keep it, or wait for room. Raises ChannelClosed."""
+        if self.queue:
+            getter = self.queue.popitem(False)[0]
+            # as Scheduler.grant
+            getter.wait = None
+            getter.ticket = self.given = self.given + 1
+            getter.answer = item
+            getter.grant = self
+            getter.held = getter.gen
+            getter.gen = getter
+            self.append(getter)
+            return self.accepted
         if self.closed:
             raise ChannelClosed(f"{self.label} is closed")
-        if self.queue:
-            self.scheduler.grant(self.queue.first(), item, self)
-            return self.accepted
         if len(self.items) < self.capacity:
             self.items.append(item)
             return self.accepted
-        task.ticket = (item,)
-        self.putters[task] = None
+        self.putters[task] = item
+        return self.wait_for_room(task)
+
+    def wait_for_room(self, task: Task) -> Any:
+        """The running task, which is among the putters, waits."""
         return self.scheduler.block(task, self)
 
     def get(self, task: Task) -> Any:
         """The next item, or wait for one. Raises ChannelClosed once it is closed and empty."""
+        if self.returned:
+            return heappop(self.returned)[1]
         if self.items:
             item = self.items.popleft()
             if self.putters and len(self.items) < self.capacity:
@@ -310,12 +340,13 @@ class ChannelObject(SyncObject):
         if self.closed:
             raise ChannelClosed(f"{self.label} is closed")
         self.queue[task] = None
-        return self.scheduler.block(task, self)
+        # as Scheduler.block
+        task.wait = self
+        return BLOCKED if task.pending is None else self.scheduler.block(task, self)
 
     def _next_put(self) -> Any:
         """The item of the first putter, which goes on."""
-        task = self.putters.first()
-        item = task.ticket[0]
+        task, item = self.putters.popitem(False)
         self.scheduler.grant(task, self.accepted)
         return item
 
@@ -323,31 +354,36 @@ class ChannelObject(SyncObject):
         """No more is put; who waits to put or get gets ChannelClosed. Twice is harmless."""
         self.closed = True
         while self.queue:
-            self.scheduler.wake_error(self.queue.first(), ChannelClosed(f"{self.label} is closed"))
+            self.scheduler.wake_error(self.queue.popitem(False)[0], ChannelClosed(f"{self.label} is closed"))
         while self.putters:
-            self.refuse(self.putters.first())
+            self.refuse(self.putters.popitem(False)[0])
 
     def refuse(self, task: Task) -> None:
         """The channel was closed before there was room for the task's item."""
         self.scheduler.wake_error(task, ChannelClosed(f"{self.label} is closed"))
 
+    def number(self, task: Task) -> None:
+        """The task got an item at once, and may be killed before it has it: number the item as a given one."""
+        task.ticket = self.given = self.given + 1
+
     def take_back(self, task: Task, answer: Any) -> None:
         if self.queue:
-            self.scheduler.grant(self.queue.first(), answer, self)
+            getter = self.queue.popitem(False)[0]
+            self.scheduler.grant(getter, answer, self)
+            getter.ticket = task.ticket
         else:
-            self.items.appendleft(answer)
+            heappush(self.returned, (task.ticket, answer))
 
     # --- as a wait object
 
     def leave(self, task: Task) -> None:
-        del (self.queue if task.ticket is None else self.putters)[task]
-        task.ticket = None
+        del (self.queue if task in self.queue else self.putters)[task]
 
     def holds(self, task: Task) -> bool:
-        return task in (self.queue if task.ticket is None else self.putters)
+        return task in self.queue or task in self.putters
 
     def describe(self, task: Task) -> str:
-        return f"{self.label}, to get" if task.ticket is None else f"{self.label}, to put"
+        return f"{self.label}, to get" if task in self.queue else f"{self.label}, to put"
 
 
 class Mailbox(ChannelObject):
@@ -364,6 +400,12 @@ class Mailbox(ChannelObject):
             owner.owned = {}
         owner.owned[self] = None
 
+    def wait_for_room(self, task: Task) -> Any:
+        self.scheduler.block(task, self)
+        if self.owner.wait is not None:
+            self.home.kernel.waits.check_cycle(task)
+        return BLOCKED
+
     def refuse(self, task: Task) -> None:
         """The owner died: Send answers False."""
         self.scheduler.grant(task, False)
@@ -371,10 +413,11 @@ class Mailbox(ChannelObject):
     def owner_died(self, task: Task) -> None:
         self.close()
 
+    def holder(self, task: Task) -> Task | None:
+        return None if task in self.queue else self.owner
+
     def describe(self, task: Task) -> str:
-        if task is self.owner and task.ticket is None:
-            return "message"
-        return f"room in the mailbox of {self.owner.tid} ({self.owner.name})"
+        return "message" if task in self.queue else f"room in the mailbox of {self.owner.tid} ({self.owner.name})"
 
 
 class Sync:
@@ -383,6 +426,7 @@ class Sync:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.count = 0
+        self.objects: WeakKeyDictionary[Any, SyncObject] = WeakKeyDictionary()  # by handle
 
     def number(self) -> int:
         """A number for an object without a name."""
@@ -391,10 +435,11 @@ class Sync:
 
     def object_of(self, handle: Any) -> Any:
         """The object behind a handle, made if this kernel has not seen the handle before."""
-        found = handle.kernel_object
-        if found is None or found.home is not self:
+        found: Any = self.objects.get(handle)  # another kernel may use the handle as well
+        if found is None:
             make = next(MAKERS[kind] for kind in type(handle).__mro__ if kind in MAKERS)
-            found = handle.kernel_object = make(self, handle)
+            found = self.objects[handle] = make(self, handle)
+        handle.kernel_object = found
         return found
 
     def mailbox_of(self, task: Task) -> Mailbox:

@@ -13,7 +13,7 @@ This module does not know what a trap is, nor why a task blocks or wakes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyos.errors import LimitExceeded, TaskKilled
@@ -47,6 +47,10 @@ class WaitObject:
     def holder(self, task: Task) -> Task | None:
         """The one task that can end this wait, where there is only one: who holds the lock, who is waited for."""
         return None
+
+    def undelivered(self, task: Task) -> Sequence[BaseException]:
+        """The errors that the wait will end with."""
+        return ()
 
     def interrupt(self, task: Task, error: BaseException) -> bool:
         """The wait ends with an error. True if the task has to wait on before the error can be raised."""
@@ -126,20 +130,18 @@ class Task:
         self.held = self.gen
         self.gen = self
 
-    def release(self) -> Any:
-        """Step aside for the generator; returns it, and the answer is gone from `answer`."""
+    def send(self, nothing: Any) -> Any:
+        """As a stand-in: step aside, and deliver the answer."""
+        answer = self.answer
         gen = self.gen = self.held
         self.held = self.answer = None
-        return gen
-
-    def send(self, nothing: Any) -> Any:
-        """As a stand-in: deliver the answer."""
-        answer = self.answer
-        return self.release().send(answer)
+        return gen.send(answer)
 
     def throw(self, error: BaseException) -> Any:
         """As a stand-in: an exception goes before the answer."""
-        return self.release().throw(error)
+        gen = self.gen = self.held
+        self.held = self.answer = None
+        return gen.throw(error)
 
     def __repr__(self) -> str:
         return f"<task {self.tid} {self.name!r} {self.state}>"

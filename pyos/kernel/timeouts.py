@@ -12,26 +12,30 @@ CLOSE_AFTER seconds later is closed. Rules kept here:
 from __future__ import annotations
 
 import math
+from functools import partial
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import BadTrap, TaskTimeout
-from pyos.kernel import closing, trampoline
+from pyos.kernel import trampoline
 from pyos.kernel.clock import Alarm
+from pyos.kernel.signalling import is_waiting
 from pyos.kernel.tasks import Task
-from pyos.kernel.trampoline import BLOCKED
+from pyos.kernel.trampoline import BLOCKED, Thrower
 from pyos.traps import Timeout
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
 
+DEEPEST = 100  # Timeouts whose target is another
 CLOSE_AFTER = 1.0  # seconds from a missed deadline to the closing of a target that still runs
 
 
 def a_duration(seconds: Any) -> float:
-    """Check a trap's number of seconds: TypeError or ValueError unless it is a number that is not negative."""
+    """The seconds of a Timeout; TypeError or ValueError unless they are a number that is not negative."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"seconds are a number, not {type(seconds).__name__}")
+    seconds = float(seconds)  # of a subclass too: it goes into the heap of timers
     if not seconds >= 0:
         raise ValueError(f"a time cannot be {seconds} seconds long")
     return float(seconds)
@@ -70,8 +74,12 @@ class Deadline:
 
     def leave(self) -> None:
         """The target is over: step aside."""
+        self.task.gen = self.gen
+        self.retire()
+
+    def retire(self) -> None:
+        """This Timeout, the innermost one, is not in force any more; its error, if on its way, is not raised."""
         task = self.task
-        task.gen = self.gen
         task.deadline = self.outer
         if self.alarm is not None:
             self.owner.kernel.timers.cancel(self.alarm)
@@ -85,64 +93,55 @@ class Timeouts:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
 
-    def start(self, task: Task, trap: Timeout[Any], seconds: float) -> Any:
-        """Call the target of a Timeout, a subroutine or a trap, under a deadline."""
-        target = trap.target
+    def start(self, task: Task, trap: Timeout[Any]) -> Any:
+        """Call the target of a Timeout, a subroutine or a trap, under a deadline (of Timeouts nested, under each)."""
+        traps = [trap]
+        while type(traps[-1].target) is Timeout:
+            traps.append(traps[-1].target)
+            if len(traps) > DEEPEST:
+                raise BadTrap(f"there are more than {DEEPEST} Timeouts in each other")
+        durations = [a_duration(each.seconds) for each in traps]
+        target: Any = traps[-1].target
         if type(target) in (GeneratorType, CoroutineType):
-            return self._call(task, trap, seconds)
-        if type(target) is Timeout:
-            return self._nest(task, trap, target, seconds)
-        handler = self.kernel.handlers.get(type(target))
-        if handler is None or target is None:
-            raise BadTrap(f"the target of a Timeout is a subroutine or a trap, not {trampoline.describe(target)}")
-        answer = handler(self.kernel, task, target)
-        if answer is not BLOCKED or task.status is not None:
-            return answer
-        deadline = task.gen = Deadline(self, task, trap, None)
-        self._set(deadline, seconds)
-        return BLOCKED
-
-    def _call(self, task: Task, trap: Timeout[Any], seconds: float) -> Any:
-        target: Any = trap.target
+            depth = self._call(task, target)
+        else:
+            answer = self._carry_out(task, target)
+            if answer is not BLOCKED or task.wait is None:
+                return answer  # nothing to wait for (it may be that an error which was held back is raised instead)
+            depth = None
+        for each, seconds in zip(traps, durations):
+            deadline = task.gen = Deadline(self, task, each, depth)
+            if seconds != math.inf:
+                deadline.alarm = self.kernel.timers.set_alarm(seconds, partial(self._passed, deadline))
+        if depth is None:
+            return BLOCKED
+        assert task.callers is not None
+        task.callers.append(task.gen)
+        task.gen = target
         if task.pending is not None:
-            target.close()
-            trampoline.raise_pending(task)
-            return None
+            task.pending.gen = target
+            task.gen = task.pending
+        return None
+
+    def _call(self, task: Task, target: Any) -> int:
+        """Check a subroutine, and have `task.gen` be its caller; how many callers there will be."""
         (trampoline.call_generator if type(target) is GeneratorType else trampoline.call_coroutine)(None, task, target)
         assert task.callers is not None
         task.gen = task.callers.pop()
-        deadline = Deadline(self, task, trap, len(task.callers) + 1)
-        task.callers.append(deadline)
-        task.gen = target
-        self._set(deadline, seconds)
-        return None
+        if task.pending is not None:
+            task.gen = task.pending.gen  # it stays in front of whatever runs
+        return len(task.callers) + 1
 
-    def _nest(self, task: Task, trap: Timeout[Any], inner: Timeout[Any], seconds: float) -> Any:
-        """A Timeout of a Timeout: the outer deadline is met after the inner one, in the place of the same caller."""
-        innermost: Any = inner
-        while type(innermost) is Timeout:
-            innermost = innermost.target
-        calls = type(innermost) in (GeneratorType, CoroutineType)
-        deadline = task.gen = Deadline(self, task, trap, len(task.callers or ()) + 1 if calls else None)
-        try:
-            answer = self.start(task, inner, a_duration(inner.seconds))
-        except BaseException:
-            deadline.leave()
-            raise
-        if task.deadline is deadline:  # answered at once
-            deadline.leave()
-        else:
-            self._set(deadline, seconds)
-        return answer
-
-    def _set(self, deadline: Deadline, seconds: float) -> None:
-        if seconds != math.inf:
-            deadline.alarm = self.kernel.timers.set_alarm(seconds, lambda: self._passed(deadline))
+    def _carry_out(self, task: Task, target: Any) -> Any:
+        handler = self.kernel.handlers.get(type(target))
+        if handler is None:
+            raise BadTrap(f"the target of a Timeout is a subroutine or a trap, not {trampoline.describe(target)}")
+        return handler(self.kernel, task, target)
 
     def _passed(self, deadline: Deadline) -> None:
         """The time is up, and the target has not come to its end."""
         task = deadline.task
-        if deadline.depth is None and task.wait is None:
+        if deadline.depth is None and not is_waiting(task):
             return  # the trap has been answered in the same round
         error = deadline.error = TaskTimeout(deadline.trap)
         inner = task.deadline
@@ -150,41 +149,36 @@ class Timeouts:
             inner.overruled = error
             inner = inner.outer
         if deadline.depth is not None:
-            deadline.alarm = self.kernel.timers.set_alarm(CLOSE_AFTER, lambda: self._close(deadline))
+            deadline.alarm = self.kernel.timers.set_alarm(CLOSE_AFTER, partial(self._close, deadline))
         self.kernel.signals.deliver(task, error)
 
     def _close(self, deadline: Deadline) -> None:
         """The target still runs: close its frames, and raise TaskTimeout at the caller."""
         task, error, depth = deadline.task, deadline.error, deadline.depth
+        kernel = self.kernel
         assert error is not None
         assert depth is not None
         assert task.callers is not None
         if task.stopped is not None:
-            deadline.alarm = self.kernel.timers.set_alarm(CLOSE_AFTER, lambda: self._close(deadline))
+            deadline.alarm = kernel.timers.set_alarm(CLOSE_AFTER, partial(self._close, deadline))
             return
-        self.kernel.log(
-            f"{self.kernel.signals.late(task)} did not end within {CLOSE_AFTER:g} s of its deadline: closed"
-        )
-        ready = task.wait is None
-        self.kernel.signals.take_off(task)
-        while task.deadline is not deadline:
-            task.deadline.leave()
+        kernel.log(f"{kernel.signals.late(task)} did not end within {CLOSE_AFTER:g} s of its deadline: closed")
+        was_ready = task.wait is None
+        kernel.signals.take_off(task)
         frames = list(trampoline.frames(task, above=depth))
+        while task.deadline is not deadline:
+            task.deadline.retire()
         del task.callers[depth - 1 :]
         task.held = task.answer = None
-        task.gen = deadline
-        closing.close(frames, self.kernel.signals.answer_now(task), self.kernel.signals.complain(task, "closing"))
-        if task.status is not None:
-            return  # its clean-up killed it
-        while task.deadline is not deadline:
-            task.deadline.leave()  # clean-up had started it
-        task.gen = deadline
-        trampoline.throw_later(task, error.with_traceback(None))
+        task.gen = Thrower(task, deadline, error.with_traceback(None))
         if task.pending is not None:
             task.pending.gen = task.gen
             task.gen = task.pending
-        if not ready:
-            self.kernel.scheduler.runq.append(task)
+        killed = kernel.signals.close_frames(task, frames, "closing")
+        if not was_ready:
+            kernel.scheduler.runq.append(task)
+        if killed is not None:
+            kernel.signals.kill_now(task, killed)
 
     def cancel_all(self, task: Task) -> None:
         """The task is being killed: none of its deadlines matters any more."""

@@ -15,15 +15,19 @@ Closing a stack is closing.py's.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import CoroutineType, FrameType, GeneratorType
+from types import CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import BadTrap
+from pyos.errors import BadTrap, KernelPanic
 
 if TYPE_CHECKING:
     from pyos.kernel.tasks import Task
 
 PATIENCE = 64  # traps answered at once that an error which was held back waits for
+OWN_FRAMES = ("pyos.kernel.", "pyos.observe.", "pyos.host")  # modules whose frames no task sees
+
+# An exception's class is the user's, and its metaclass may lie
+class_name = type.__dict__["__name__"].__get__
 
 Resumable = Any  # a generator, a coroutine, or a stand-in
 
@@ -122,8 +126,7 @@ class Pending:
     def _resume(self, answer: Any, error: BaseException | None) -> Any:
         task = self.task
         while True:
-            gen = self.gen
-            task.gen = gen
+            gen = task.gen = self.gen
             try:
                 yielded = gen.send(answer) if error is None else gen.throw(error)
             except StopIteration as stop:
@@ -132,22 +135,39 @@ class Pending:
                 answer, error = stop.value, None
                 self.gen = task.callers.pop()
                 continue
+            except BaseException as exc:
+                if not task.callers:
+                    raise
+                strip(exc)
+                answer, error = None, exc
+                self.gen = task.callers.pop()
+                continue
             self.gen = task.gen  # what stood in for the generator has stepped aside
             if task.pending is not self:
-                return yielded  # the last error was taken back: its deadline has passed into the past
+                return yielded  # that was the last error, or it was taken back: its deadline has become meaningless
+            if task.wait is not None:  # a gate has parked the task
+                task.gen = self
+                return yielded
             self.patience -= 1
             if yielded is None or self.patience <= 0:
-                return task.gen.throw(self.take())
-            if type(yielded) in (GeneratorType, CoroutineType):
-                answer, error = None, None
-                try:
-                    (call_generator if type(yielded) is GeneratorType else call_coroutine)(None, task, yielded)
-                except BadTrap as bad:
-                    error = bad.with_traceback(None)
-                self.gen = task.gen
-                continue
-            task.gen = self
-            return yielded
+                if type(yielded) is CoroutineType and not has_started(yielded):
+                    yielded.close()  # it would complain that it was never awaited
+                answer, error = None, self.take()
+            elif type(yielded) in (GeneratorType, CoroutineType):
+                answer, error = None, self._call(yielded)
+            else:
+                task.gen = self
+                return yielded
+
+    def _call(self, sub: Any) -> BaseException | None:
+        """Call a subroutine behind this stand-in; an error if it cannot be called."""
+        task = self.task
+        try:
+            (call_generator if type(sub) is GeneratorType else call_coroutine)(None, task, sub)
+        except BadTrap as bad:
+            return bad.with_traceback(None)
+        self.gen = task.gen
+        return None
 
     def take(self) -> BaseException:
         """Take the first error, which the caller raises at the task's current yield; the others stay held back."""
@@ -181,17 +201,11 @@ def hold_back(task: Task, error: BaseException) -> None:
         throw_later(task, error)
 
 
-def raise_pending(task: Task) -> None:
-    """The running task would wait: have its next resume raise the first error that was held back."""
-    assert task.pending is not None
-    throw_later(task, task.pending.take())
-
-
 def fail(task: Task, error: BaseException) -> bool:
     """The task's slice raised: pass the error to whoever can catch it. False if there is nobody, and the task is over.
 
     If a generator let the error out, it is finished and its caller is next; if a handler raised it, the innermost
-    generator is suspended at its yield and gets it there.
+    generator is suspended at its yield and gets it there (with the frames of user code that the handler ran).
     """
     strip(error)
     gen = task.gen
@@ -199,13 +213,16 @@ def fail(task: Task, error: BaseException) -> bool:
         if not task.callers:
             return False
         gen = task.callers.pop()
-        if task.pending is not None:
-            task.pending.gen = gen
-            gen = task.pending
-    else:
-        error.__traceback__ = None  # raised by a handler: the kernel's frames are of no use to userland
     task.gen = Thrower(task, gen, error)
     return True
+
+
+def is_panic(error: BaseException) -> bool:
+    """True for a KernelPanic raised by the kernel itself. A task that raises one has failed like any other."""
+    if not issubclass(type(error), KernelPanic):
+        return False
+    raised_in = innermost_frame(error)
+    return raised_in is not None and in_kernel(raised_in.tb_frame)
 
 
 def is_finished(gen: Resumable) -> bool:
@@ -216,20 +233,46 @@ def is_finished(gen: Resumable) -> bool:
 
 
 def strip(error: BaseException) -> None:
-    """Cut the kernel's own frames off the front of a traceback."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("pyos.kernel."):
+    """Cut the kernel's own frames, and its observers', off the front of a traceback."""
+    trace = traceback_of(error)
+    while trace is not None and in_kernel(trace.tb_frame):
         trace = trace.tb_next
-    error.__traceback__ = trace
+    set_traceback(error, trace)
+
+
+_SLOT: Any = vars(BaseException)["__traceback__"]
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """An exception's traceback, whatever its class makes of attributes."""
+    trace: TracebackType | None = _SLOT.__get__(error)
+    return trace
+
+
+def innermost_frame(error: BaseException) -> TracebackType | None:
+    """Where an exception was raised."""
+    trace = traceback_of(error)
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def set_traceback(error: BaseException, trace: TracebackType | None) -> None:
+    """Also where the exception's class refuses to have attributes set, as a frozen dataclass does."""
+    _SLOT.__set__(error, trace)
+
+
+def in_kernel(frame: FrameType) -> bool:
+    """True for a frame of the kernel's own code, or of its observers'."""
+    name = frame.f_globals.get("__name__")
+    return type(name) is str and name.startswith(OWN_FRAMES)
 
 
 def strip_end(error: BaseException) -> None:
     """Cut the kernel's frames off the end of a traceback: those of the signal handler that raised the error."""
-    trace = error.__traceback__
+    trace = traceback_of(error)
     while trace is not None:
-        if trace.tb_next is not None and trace.tb_next.tb_frame.f_globals.get("__name__", "").startswith(
-            "pyos.kernel."
-        ):
+        if trace.tb_next is not None and in_kernel(trace.tb_next.tb_frame):
             trace.tb_next = None
         trace = trace.tb_next
 
@@ -247,6 +290,14 @@ def behind(gen: Resumable, task: Task) -> Resumable:
     while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
         gen = task.held if gen is task else gen.gen
     return gen
+
+
+def stand_ins(task: Task, caller: Resumable = None) -> Iterator[Any]:
+    """What is in front of the task's innermost generator (or of a caller), in the order in which it steps aside."""
+    gen = task.gen if caller is None else caller
+    while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
+        yield gen
+        gen = task.held if gen is task else gen.gen
 
 
 def frame_of(gen: Any) -> FrameType | None:
@@ -292,7 +343,7 @@ def stack_of(task: Task) -> tuple[str, ...]:
 def describe(value: Any) -> str:
     """A short repr that cannot fail: the object is the user's."""
     try:
-        text = repr(value)
+        text = str.__str__(repr(value))  # it may be of a subclass
     except BaseException as error:
-        return f"a {type(value).__name__} (its repr raised {type(error).__name__})"
+        return f"a {class_name(type(value))} (its repr raised {class_name(type(error))})"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -7,7 +7,8 @@ interrupted: all this happens when it returns.
 
 Rules kept here:
 - what runs between two ticks knows nothing of this: it costs a step nothing;
-- while the poller blocks there are no ticks: the first that comes then stops the timer, and who waited starts it again;
+- while the poller blocks there are no ticks: the first that comes then stops the timer, which starts again when a task
+  is ready;
 - the timer and the handler of SIGALRM are as they were when it is over. If they are in use it is not begun.
 """
 
@@ -21,7 +22,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from pyos.errors import SliceExceeded
-from pyos.kernel.clock import Poll, RealClock, cpu_seconds
+from pyos.kernel.clock import RealClock, cpu_seconds
 from pyos.kernel.poller import Readiness
 from pyos.kernel.running import Running, Slice, Strikes, killed_running, log_now, running
 
@@ -54,8 +55,8 @@ class Watchdog:
         self.end: float | None = None  # when a shutdown is no longer waited for
         self.named = False
         self.strikes = Strikes(kernel, GAVE_UP)
-        self.clocks_wait = kernel.wait
-        self.waiting = False
+        self.kernels_idle = kernel.idle
+        self.idling = False
         self.armed = False
 
     # --- the timer
@@ -72,14 +73,14 @@ class Watchdog:
         self.armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def wait(self, poll: Poll, until: float | None) -> None:
-        """In the place of the clock's `wait`. To stop the timer here each time would cost two system calls a wait."""
-        self.waiting = True
+    def idle(self) -> None:
+        """In the place of the kernel's `idle`. To stop the timer here each time would cost two system calls a wait."""
+        self.idling = True
         try:
-            self.clocks_wait(poll, until)
+            self.kernels_idle()
         finally:
-            self.waiting = False
-            if not self.armed:
+            self.idling = False
+            if not self.armed and self.kernel.scheduler.runq:
                 self.arm()
 
     # --- a tick
@@ -95,7 +96,7 @@ class Watchdog:
 
     def tick(self, frame: FrameType | None) -> BaseException | None:
         """Look at the task that this frame belongs to; answers what is to be raised there, if anything is."""
-        if self.waiting and is_polling(frame):
+        if self.idling and is_polling(frame):
             self.disarm()
             return None
         now = self.now()
@@ -163,7 +164,7 @@ def watching(kernel: Kernel) -> Iterator[Watchdog | None]:
         yield None
         return
     dog = Watchdog(kernel)
-    kernel.wait = dog.wait
+    setattr(kernel, "idle", dog.idle)
     before = signal.signal(signal.SIGALRM, dog.on_alarm)
     dog.arm()
     try:
@@ -171,7 +172,7 @@ def watching(kernel: Kernel) -> Iterator[Watchdog | None]:
     finally:
         dog.disarm()
         signal.signal(signal.SIGALRM, before)
-        kernel.wait = dog.clocks_wait
+        setattr(kernel, "idle", dog.kernels_idle)
 
 
 def user_of_the_alarm() -> str | None:

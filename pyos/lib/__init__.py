@@ -1,1 +1,4 @@
-"""Userland's library, written with traps only: `sockets` for TCP, `console` for reading standard input by lines."""
+"""Userland's library, written with traps only.
+
+`sockets` for TCP, `console` for standard input by lines, `ps` for tables of tasks, `exits` for how they ended.
+"""

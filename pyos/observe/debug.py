@@ -42,7 +42,9 @@ class Unyielded:
 
         def new(kind: type[Trap[Any]], *args: Any, **kwargs: Any) -> Trap[Any]:
             trap: Trap[Any] = object.__new__(kind)
-            book[id(trap)] = userland_line(sys._getframe(1))
+            builder = sys._getframe(1)
+            if not builder.f_globals.get("__name__", "").startswith("pyos.lib."):  # which keeps some for later
+                book[id(trap)] = userland_line(builder)
             return trap
 
         def died(trap: Trap[Any]) -> None:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import traceback
 
 from pyos import (
     INT,
@@ -19,33 +20,22 @@ from pyos import (
     WaitTask,
 )
 from pyos.lib.console import LineReader
+from pyos.lib.exits import ending, exit_code, last_words
 from pyos.lib.ps import table
 
 PROMPT = "pyos$ "
-NOT_FOUND = 127
+NOT_RUNNABLE, NOT_FOUND = 126, 127  # as in other shells
 
 
 def main() -> Program:
     shell = Shell()
-    lines = LineReader()
     interactive = os.isatty(0)
-    if interactive:
-        yield shell.take_foreground()
-    while not shell.ended:
-        try:
-            if interactive:
-                print(PROMPT, end="", flush=True)
-            line = yield lines.readline()
-            if not line:
-                if interactive:
-                    print()
-                break
-            yield shell.execute(line)
-        except TaskKilled as killed:
-            if killed.signal is not INT or not interactive:
-                raise
-            shell.status = 128 + INT
-            print()
+    try:
+        with LineReader() as lines:
+            yield shell.serve(lines, PROMPT if interactive else "")
+    finally:
+        if interactive and not shell.ended:
+            print()  # the cursor stands behind a prompt, or a ^C
     return shell.status
 
 
@@ -57,28 +47,33 @@ class Shell:
         self.ended = False
         self.foreground: tuple[int, ...] = ()  # who has the terminal when no job does: a shell with a prompt
 
-    def take_foreground(self) -> Program:
-        """Have the terminal's interrupts sent to this shell."""
-        self.foreground = ((yield GetTid()),)
-        yield Foreground(*self.foreground)
+    def serve(self, lines: LineReader, prompt: str) -> Program:
+        """Execute lines until they end, or `exit` does. With a prompt, an interrupt only leads to the next one."""
+        if prompt:
+            self.foreground = ((yield GetTid()),)
+            yield Foreground(*self.foreground)
+        while not self.ended:
+            try:
+                print(prompt, end="", flush=True)
+                line = yield lines.readline()
+                if not line:
+                    break
+                yield self.execute(line)
+            except TaskKilled as killed:
+                if killed.signal is not INT or not prompt:
+                    raise
+                self.status = 128 + INT
+                print()
 
     def execute(self, line: str) -> Program:
         """Run one line; its status is kept."""
         try:
-            words = shlex.split(line, comments=True)
-        except ValueError as error:
-            self.status = complain(f"{error}", 2)
-            return
-        if not words:
-            return
-        command = getattr(self, f"do_{words[0]}", None)
-        try:
-            if command is not None:
-                self.status = yield command(*words[1:])
-            else:
-                self.status = yield self.do_run(*words)
-        except UsageError as error:
-            self.status = complain(str(error), 2)
+            if words := split(line):
+                command = getattr(self, f"do_{words[0]}", None)
+                self.status = yield (command(*words[1:]) if command else self.do_run(*words))
+        except Failure as failure:
+            complain(str(failure))
+            self.status = failure.status
 
     def do_help(self, *args: str) -> Program:
         """help                      this list"""
@@ -101,11 +96,12 @@ class Shell:
         if names and names[0].startswith("-"):
             signal = signal_named(names.pop(0)[1:])
         if not names:
-            raise UsageError("usage: kill [-SIGNAL] TID...")
+            raise Failure("usage: kill [-SIGNAL] TID...")
         status = 0
         for tid in map(a_tid, names):
             if not (yield KillTask(tid, signal, reason="kill from the shell")):
-                status = complain(f"there is no task {tid}", 1)
+                complain(f"there is no task {tid}")
+                status = 1
         return status
 
     def do_run(self, *args: str) -> Program:
@@ -115,17 +111,17 @@ class Shell:
         if background:
             words.pop()
         if not words:
-            raise UsageError("usage: run PROGRAM [ARG...] [&]")
+            raise Failure("usage: run PROGRAM [ARG...] [&]")
         tid = yield self.start(*words)
-        if tid is None:
-            return NOT_FOUND
         if background:
             print(f"[{tid}]")
             return 0
         status = yield self.in_foreground(tid)
         if status.signal is not None and self.foreground:
-            print()  # the terminal may have shown ^C
-        return code_of(status)
+            print()  # behind the ^C that the terminal may have shown
+        if not status.ok or exit_code(status) != (status.value or 0):  # a number says what it has to by itself
+            complain(f"task {tid} ({status.name}) {ending(status)}\n{last_words(status)}".rstrip())
+        return exit_code(status)
 
     def in_foreground(self, tid: int) -> Program:
         """Wait for a job that has the terminal's interrupts. They come here as well, in case it is dead by then."""
@@ -141,20 +137,14 @@ class Shell:
             yield Foreground(*self.foreground)
 
     def start(self, name: str, *args: str) -> Program:
-        """The tid of a new task that runs the program, or None after saying why not."""
+        """The tid of a new task that runs the program."""
         for path in (name, f"{name}.py", f"bin/{name}.py"):
             try:
                 return (yield Exec(path, *args))
-            except (FileNotFoundError, IsADirectoryError):
-                continue
-            except (ProgramError, SyntaxError, OSError) as error:
-                complain(str(error), 1)
-                return None
             except Exception as error:
-                complain(f"{path} raised {type(error).__name__} while loading: {error}", 1)
-                return None
-        complain(f"no such command or program: {name} (try help)", NOT_FOUND)
-        return None
+                if not (isinstance(error, FileNotFoundError) and error.filename == path):
+                    raise Failure(reason(path, error), NOT_RUNNABLE) from None
+        raise Failure(f"no such command or program: {name} (try help)", NOT_FOUND)
 
     def do_wait(self, *args: str) -> Program:
         """wait [TID]                wait for a task, or for all started from here"""
@@ -162,10 +152,10 @@ class Shell:
         if args:
             tid = a_tid(args[0])
             if tid == me:
-                raise UsageError("a shell cannot wait for itself")
+                raise Failure("a shell cannot wait for itself")
             status = yield WaitTask(tid)
             if status is None:
-                return complain(f"there is no task {tid}", NOT_FOUND)
+                raise Failure(f"there is no task {tid}", NOT_FOUND)
             return report(status)
         code = 0
         while (status := (yield WaitTask())) is not None:
@@ -174,22 +164,35 @@ class Shell:
 
     def do_exit(self, *args: str) -> Program:
         """exit [STATUS]             leave the shell, which shuts the system down"""
+        if args[1:] or not all(map(str.isdecimal, args)):
+            raise Failure("usage: exit [STATUS]")
         self.ended = True
-        if not args:
-            return self.status
-        if not args[0].isdigit():
-            raise UsageError("usage: exit [STATUS]")
-        return int(args[0])
+        return int(args[0]) if args else self.status
         yield
 
 
-class UsageError(Exception):
-    """A command was used wrongly."""
+class Failure(Exception):
+    """What a command cannot do, and its status then; 2 for one that was used wrongly."""
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def split(line: str) -> list[str]:
+    """The words of a line, a last & as one of its own (`sleep 1&`)."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError as error:
+        raise Failure(str(error)) from None
+    if words and len(words[-1]) > 1 and words[-1].endswith("&"):
+        words[-1:] = [words[-1][:-1], "&"]
+    return words
 
 
 def a_tid(text: str) -> int:
-    if not text.isdigit():
-        raise UsageError(f"a tid is a number, not {text}")
+    if not text.isdecimal():
+        raise Failure(f"a tid is a number, not {text}")
     return int(text)
 
 
@@ -198,26 +201,28 @@ def signal_named(text: str) -> Signal:
     for signal in Signal:
         if text.upper() in (signal.name, f"SIG{signal.name}", str(int(signal))):
             return signal
-    raise UsageError(f"no signal {text}: there are {', '.join(signal.name for signal in Signal)}")
-
-
-def code_of(status: ExitStatus) -> int:
-    """An exit status as a number, as in other shells."""
-    if status.signal is not None:
-        return 128 + status.signal
-    if status.error is not None:
-        return complain(f"task {status.tid} ({status.name}): {type(status.error).__name__}: {status.error}", 1)
-    return status.value if isinstance(status.value, int) else 0
+    raise Failure(f"no signal {text}: there are {', '.join(signal.name for signal in Signal)}")
 
 
 def report(status: ExitStatus) -> int:
     """Say how a task in the background ended."""
-    code = code_of(status)
-    how = f"killed by {status.signal.name}" if status.signal else f"ended with {code}"
-    print(f"[{status.tid}] {status.name} {how}")
-    return code
+    print(f"[{status.tid}] {status.name} {ending(status)}")
+    sys.stderr.write(last_words(status))
+    return exit_code(status)
 
 
-def complain(message: str, status: int) -> int:
+def reason(path: str, error: Exception) -> str:
+    """Why a program cannot be run; with the program's own traceback, if that is where it failed."""
+    if isinstance(error, ProgramError):
+        return str(error)
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: syntax error: {error.msg}"
+    trace = error.__traceback__ and error.__traceback__.tb_next  # below the shell's own line
+    if trace is None:
+        return f"cannot run {path}: {getattr(error, 'strerror', None) or error}"
+    lines = "".join(traceback.format_exception(type(error), error, trace))
+    return f"{path} raised {type(error).__name__} while loading\n{lines}".rstrip()
+
+
+def complain(message: str) -> None:
     print(f"sh: {message}", file=sys.stderr)
-    return status

@@ -3,10 +3,14 @@
 python -m pyos boot userland/srv/echo.py [PORT]
 """
 
-from pyos import NewTask, Program
+import errno
+import os
+
+from pyos import NewTask, Program, Sleep
 from pyos.lib.sockets import Socket, listen
 
 HOST = "127.0.0.1"
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # what passes when connections are closed
 
 
 def main(port: str = "0") -> Program:
@@ -18,7 +22,14 @@ def main(port: str = "0") -> Program:
     with server:
         print("echo: listening on {}:{}".format(*server.address))
         while True:
-            conn, (host, peer_port) = yield server.accept()
+            try:
+                conn, (host, peer_port) = yield server.accept()
+            except OSError as error:
+                if error.errno not in EXHAUSTED:
+                    raise
+                print(f"echo: cannot accept: {os.strerror(error.errno)}: trying again in a second")
+                yield Sleep(1)
+                continue
             yield NewTask(serve(conn), name=f"echo {host}:{peer_port}", detached=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyos.handles import Cell, Channel, Condition, Event, Handle, Lock, Semaphore
+from pyos.kernel.sync import ChannelObject
 from pyos.kernel.syscalls.binding import a_tid, handles
 from pyos.kernel.tasks import Grantor, Task
 from pyos.traps import (
@@ -20,6 +21,7 @@ from pyos.traps import (
     Send,
     SetEvent,
     Store,
+    Timeout,
     WaitCondition,
     WaitEvent,
 )
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 def behind(kernel: Kernel, handle: Any, *kinds: type[Handle]) -> Any:
     """The kernel's object behind a handle of one of these kinds; TypeError for anything else."""
-    if type(handle) not in kinds and not isinstance(handle, kinds):
+    if type(handle) not in kinds and not issubclass(type(handle), kinds):
         names = " or a ".join(kind.__name__ for kind in kinds)
         raise TypeError(f"expected a {names}, not {type(handle).__name__}")
     found = handle.kernel_object
@@ -118,9 +120,13 @@ def receive(kernel: Kernel, task: Task, trap: Receive) -> Any:
 
 def grantor_of(kernel: Kernel, task: Task, trap: Any) -> Grantor | None:
     """Who wants the answer of this trap back if it cannot be delivered."""
+    while type(trap) is Timeout:
+        trap = trap.target
     kind = type(trap)
-    if kind is Get:
-        return behind(kernel, trap.channel, Channel)  # type: ignore[no-any-return]
     if kind is Acquire:
         return behind(kernel, trap.lock, Lock, Semaphore)  # type: ignore[no-any-return]
-    return task.mailbox if kind is Receive else None
+    if kind is not Get and kind is not Receive:
+        return None
+    channel: ChannelObject = behind(kernel, trap.channel, Channel) if kind is Get else task.mailbox
+    channel.number(task)
+    return channel

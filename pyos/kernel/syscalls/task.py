@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import TaskExit
-from pyos.kernel.syscalls.binding import a_tid, handles
+from pyos.errors import LinkedTaskFailed, ProgramError, TaskExit
+from pyos.kernel.syscalls.binding import a_number, a_string, a_tid, handles
 from pyos.kernel.tasks import Task
-from pyos.kernel.timeouts import a_duration
 from pyos.kernel.trampoline import BLOCKED
 from pyos.signals import Signal
+from pyos.status import ExitStatus
 from pyos.traps import Exec, Exit, Foreground, GetTid, KillTask, NewTask, Timeout, WaitTask
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def options_of(trap: NewTask | Exec) -> dict[str, Any]:
 
 
 @handles(Exec)
-def exec_program(kernel: Kernel, task: Task, trap: Exec) -> int:
+def exec_program(kernel: Kernel, task: Task, trap: Exec) -> Any:
     if not isinstance(trap.path, str | os.PathLike):
         raise TypeError(f"the path of a program is a string, not {type(trap.path).__name__}")
     path = kernel.loader.find(os.fspath(trap.path))
@@ -41,6 +41,8 @@ def exec_program(kernel: Kernel, task: Task, trap: Exec) -> int:
         target = kernel.loader.load(path, trap.argv)
     except StopIteration as stop:  # a handler that raises it would end the caller
         raise RuntimeError(f"{path} raised StopIteration while loading") from stop
+    except SystemExit as stop:  # the caller is not the one who exits
+        raise ProgramError(f"{path} called sys.exit({stop.code!r}) while loading", path=path) from stop
     options = options_of(trap)
     options["name"] = trap.name or os.path.splitext(os.path.basename(path))[0]
     return kernel.spawn(target, parent=task, program=path, **options).tid
@@ -53,16 +55,16 @@ def exit_task(kernel: Kernel, task: Task, trap: Exit) -> Any:
 
 @handles(KillTask)
 def kill_task(kernel: Kernel, task: Task, trap: KillTask) -> Any:
-    signal = Signal(trap.signal)
-    grace = trap.grace
-    if isinstance(grace, bool) or not isinstance(grace, int | float):
-        raise TypeError(f"grace is a number of seconds, not {type(grace).__name__}")
+    try:
+        signal = Signal(trap.signal)
+    except ValueError:
+        raise ValueError(f"{trap.signal!r} is no signal: there are {', '.join(Signal.__members__)}") from None
+    grace = a_number(trap.grace, "grace is a number of seconds")
     if not grace >= 0:
         raise ValueError(f"grace is a number of seconds, not {grace}")
-    if trap.reason is not None and not isinstance(trap.reason, str):
-        raise TypeError(f"a reason is a string, not {type(trap.reason).__name__}")
+    reason = trap.reason if trap.reason is None else a_string(trap.reason, "a reason is a string")
     target = kernel.table.get(a_tid(trap.tid))
-    return kernel.kill(target, signal, sender=task, reason=trap.reason, grace=float(grace))
+    return kernel.kill(target, signal, sender=task, reason=reason, grace=grace)
 
 
 @handles(WaitTask)
@@ -75,10 +77,9 @@ def wait_task(kernel: Kernel, task: Task, trap: WaitTask) -> Any:
     if target is task:
         raise ValueError(f"task {task.tid} would wait for itself")
     if target.status is not None:
-        status = target.status
         if kernel.table.parent_of(target) is task:
             kernel.table.reap(task, target)
-        return status
+        return told(task, target.status)
     kernel.exits.add(task, target)
     kernel.scheduler.block(task, kernel.exits)
     if target.wait is not None:
@@ -88,20 +89,31 @@ def wait_task(kernel: Kernel, task: Task, trap: WaitTask) -> Any:
 
 @handles(Timeout)
 def timeout(kernel: Kernel, task: Task, trap: Timeout[Any]) -> Any:
-    return kernel.timeouts.start(task, trap, a_duration(trap.seconds))
+    return kernel.timeouts.start(task, trap)
 
 
 @handles(Foreground)
 def foreground(kernel: Kernel, task: Task, trap: Foreground) -> None:
-    kernel.foreground = tuple(a_tid(tid) for tid in trap.tids)
+    if type(trap.tids) is not tuple:
+        raise TypeError(f"tids are a tuple, not {type(trap.tids).__name__}")
+    kernel.foreground = tuple(map(a_tid, trap.tids))
 
 
 def _wait_any(kernel: Kernel, task: Task) -> Any:
     if task.zombies:
         zombie = next(iter(task.zombies.values()))
         kernel.table.reap(task, zombie)
-        return zombie.status
+        return told(task, zombie.status)
     if not task.living:
         return None
     kernel.exits.add(task, None)
     return kernel.scheduler.block(task, kernel.exits)
+
+
+def told(task: Task, status: ExitStatus | None) -> ExitStatus | None:
+    """A dead task's status; if its failure, as a linked child, is still on its way to the task, it is raised now."""
+    for error in task.pending.errors if task.pending is not None else ():
+        if isinstance(error, LinkedTaskFailed) and error.status is status:
+            task.pending.forget(error)  # type: ignore[union-attr]
+            raise error
+    return status

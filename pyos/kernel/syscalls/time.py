@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyos.kernel.syscalls.binding import handles
+from pyos.kernel.syscalls.binding import a_number, handles
 from pyos.kernel.tasks import Task
 from pyos.traps import Choose, GetTime, Random, Sleep
 
@@ -16,18 +16,14 @@ if TYPE_CHECKING:
 @handles(Sleep)
 def sleep(kernel: Kernel, task: Task, trap: Sleep) -> Any:
     seconds = trap.seconds
-    if type(seconds) is not float and type(seconds) is not int and not _is_number(seconds):
-        raise TypeError(f"seconds are a number, not {type(seconds).__name__}")
+    if type(seconds) is not float and type(seconds) is not int:
+        seconds = a_number(seconds, "seconds are a number")
     if seconds > 0:
         kernel.timers.sleep(task, seconds)
         return kernel.scheduler.block(task, kernel.timers)
     if seconds == 0:
         return kernel.scheduler.requeue(task)
     raise ValueError(f"cannot sleep for {seconds} seconds")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @handles(GetTime)
