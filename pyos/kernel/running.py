@@ -23,14 +23,13 @@ from pyos.kernel.loader import Loader
 from pyos.kernel.scheduler import Scheduler
 from pyos.kernel.signalling import Signalling
 from pyos.kernel.tasks import Task
-from pyos.kernel.timeouts import Timeouts
 from pyos.signals import INT, KILL
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
 
 TURN = Scheduler.turn.__code__
-KILLING = (Signalling.kill_now.__code__, Timeouts._close.__code__)  # with `task` as the running task
+CLOSING = Signalling.close_frames.__code__  # with `task` as the running task
 CLOSE = closing._close_frame.__code__
 LOAD = Loader.load.__code__
 SWALLOWED = 5  # exceptions a slice may swallow
@@ -95,7 +94,7 @@ def _is_theirs(task: Task, resumer: FrameType, outer: FrameType) -> bool:
 
 def _seat(kernel: Kernel, frame: FrameType) -> tuple[Task, Slice, Slice] | None:
     """The task with its slice and step, if this is a frame in which the kernel has a running task."""
-    if frame.f_code is not TURN and frame.f_code not in KILLING:
+    if frame.f_code is not TURN and frame.f_code is not CLOSING:
         return None
     owner, task, slices, step = _locals_of(frame, "self", "task", "slices", "step")
     if owner is None or task is None or owner.kernel is not kernel:
