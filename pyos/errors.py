@@ -76,7 +76,7 @@ class SliceExceeded(BaseException):
     """Raised in a task that kept the machine for longer than its `max_slice`; `seconds` is that limit."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the task did not yield within {seconds:g} s")
+        super().__init__(f"the task did not let others run for {seconds:g} s")
         self.seconds = seconds
 
 

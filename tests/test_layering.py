@@ -63,6 +63,8 @@ ORDER = """
     pyos.kernel.syscalls
     pyos.kernel.loader
     pyos.usage
+    pyos.kernel.running
+    pyos.kernel.watchdog
     pyos.kernel.audit
     pyos.kernel.kernel
     pyos.observe
