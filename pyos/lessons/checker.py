@@ -6,6 +6,7 @@ prints goes to standard error instead. A check that does not come back is a fail
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -21,6 +22,7 @@ from pyos.lessons.checks_flow import Failed
 
 CHECKS = {**checks_flow.CHECKS, **checks_tasks.CHECKS, **checks_system.CHECKS}
 CPU = 5  # seconds of a processor that all checks of a file may take together
+MEMORY = 2 << 30  # bytes of address space
 WALL = 60.0  # seconds until a file that waits for something is given up
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # where this pyos is
 
@@ -69,6 +71,8 @@ def main(number: str, path: str, cpu: str) -> None:
     os.dup2(2, 1)
     resource.setrlimit(resource.RLIMIT_CPU, (int(cpu), int(cpu) + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError, ValueError):  # not every system has this limit
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
     def report(**what: Any) -> None:
         os.write(report_to, (json.dumps(what) + "\n").encode())
@@ -120,7 +124,7 @@ def described(path: str, error: BaseException) -> str:
             line = trace.tb_lineno
         trace = trace.tb_next
     text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    return f"it raised {text.removesuffix(': ')}" + (f" (line {line})" if line else "")
+    return f"it raised {text.removesuffix(':')}" + (f" (line {line})" if line else "")
 
 
 if __name__ == "__main__":
