@@ -198,6 +198,19 @@ def test_what_a_file_prints_is_not_taken_for_a_report(tmp_path):
     assert "there is no Kernel" in line
 
 
+def test_a_solution_may_be_called_like_a_module_that_it_imports(tmp_path):
+    (tmp_path / "solutions").mkdir()
+    shutil.copy(SOLUTIONS / "lesson4.py", tmp_path / "solutions/queue.py")
+    assert failures("4", str(tmp_path / "solutions/queue.py")) == []
+
+
+def test_a_failure_is_one_line_whatever_a_solution_answers(tmp_path):
+    answer = "class Answer:\n    def __repr__(self):\n        return 'two\\nlines'\n"
+    (tmp_path / "mine.py").write_text(answer + "def take_turns(tasks):\n    return Answer()\n")
+    lines = failures("5", str(tmp_path / "mine.py"))
+    assert lines[-1].endswith("no tasks return nothing: take_turns([]) must be [], and is two lines")
+
+
 def test_the_checks_need_no_pyos_in_the_current_folder(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     shutil.copy(SOLUTIONS / "lesson7.py", tmp_path)
