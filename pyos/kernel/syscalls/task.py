@@ -79,7 +79,7 @@ def wait_task(kernel: Kernel, task: Task, trap: WaitTask) -> Any:
         return status if task.pending is None else told(task, status)
     kernel.exits.add(task, target)
     kernel.scheduler.block(task, kernel.exits)
-    if target.wait is not None:
+    if target.wait is not None and target.wait.holder(target) is not None:  # else the chain of waits ends here
         kernel.waits.check_cycle(task)
     return BLOCKED
 
