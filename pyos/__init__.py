@@ -1,5 +1,6 @@
 """pyos, an operating system for generators: what userland imports, and `run` for the host."""
 
+from pyos.check import always, check, eventually
 from pyos.errors import (
     BadTrap,
     ChannelClosed,
@@ -112,5 +113,8 @@ __all__ = [
     "WaitEvent",
     "WaitTask",
     "WriteWait",
+    "always",
+    "check",
+    "eventually",
     "run",
 ]

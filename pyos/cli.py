@@ -1,7 +1,7 @@
-"""The command line: `python -m pyos boot PROGRAM [ARG...]`, `python -m pyos man [TRAP]`.
+"""The command line: `python -m pyos boot PROGRAM [ARG...]`, `check PROGRAM [ARG...]`, `man [TRAP]`, `lesson`, `new`.
 
-Exit code: init's integer value (None is 0), 1 for an uncaught error, 2 for anything that fails before the first step,
-3 for a deadlock, 128+n when signal n ended it.
+Exit code of boot: init's integer value (None is 0), 1 for an uncaught error, 2 for anything that fails before the first
+step, 3 for a deadlock, 128+n when signal n ended it. That of check: 0 nothing found, 1 a failure, 2 as above.
 """
 
 from __future__ import annotations
@@ -12,36 +12,23 @@ import os
 import resource
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import pyos
-from pyos.errors import Deadlock, ProgramError
+from pyos.check import command
+from pyos.errors import Deadlock
 from pyos.host import signals_handled
 from pyos.kernel.kernel import Kernel, exit_code, log_to_stderr
-from pyos.kernel.loader import Loader, trace_in
+from pyos.kernel.loader import Loader
 from pyos.kernel.poller import BACKENDS
 from pyos.kernel.trampoline import describe
+from pyos.lessons.commands import add_commands
 from pyos.manual import page
 from pyos.observe.debug import Unyielded
 from pyos.observe.strace import Strace
 from pyos.signals import Signal
-
-
-class UsageError(Exception):
-    """Something failed before the first step; the message is one line, `details` go before it."""
-
-    def __init__(self, message: str, details: str = "") -> None:
-        super().__init__(" ".join(message.split()))
-        self.details = details
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {self.prog} --help)")
+from pyos.usage import Parser, UsageError, loaded
 
 
 def parser() -> Parser:
@@ -60,9 +47,11 @@ def parser() -> Parser:
     args = boot.add_argument("args", nargs=argparse.REMAINDER, help="arguments for the program's main, as strings")
     args.required = False  # else argparse names it as missing beside the program
     boot.set_defaults(run=boot_program)
+    command.add_to(commands)
     man = commands.add_parser("man", help="explain a trap, or list them all", description="Explain a trap.")
     man.add_argument("trap", nargs="?", help="its name, for example Sleep")
     man.set_defaults(run=print_manual)
+    add_commands(commands)
     return top
 
 
@@ -125,11 +114,11 @@ def boot_program(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         if options.debug:
             stack.enter_context(unyielded.watching())
-        path, target = load(options.program, options.args)
+        loader = Loader(log_to_stderr)
+        path, target = loaded(loader, options.program, lambda path: loader.load(path, options.args))
         raise_descriptor_limit()
-        kernel = stack.enter_context(
-            Kernel(poller=options.poller, seed=options.seed, wrappers=wrappers, home=home_of(path))
-        )
+        home = os.path.dirname(os.path.abspath(path))
+        kernel = stack.enter_context(Kernel(poller=options.poller, seed=options.seed, wrappers=wrappers, home=home))
         kernel.spawn(target, name=stem(path), program=path)
         caught = stack.enter_context(signals_handled(kernel))
         try:
@@ -156,38 +145,6 @@ def print_manual(options: argparse.Namespace) -> int:
     if text is None:
         raise UsageError(f"there is no trap {options.trap} (see pyos man)")
     return write_out(0, text + "\n")
-
-
-def load(program: str, args: Sequence[str]) -> tuple[str, Any]:
-    """Load the program to boot: its path, and its generator or coroutine. Every failure is a UsageError."""
-    loader = Loader(log_to_stderr)
-    try:
-        path = loader.find(program)
-    except OSError as error:
-        raise UsageError(f"cannot boot {program}: {error.strerror}") from None
-    try:
-        return path, loader.load(path, args)
-    except ProgramError as error:
-        raise UsageError(str(error)) from None
-    except (Exception, SystemExit) as error:
-        trace = trace_in(path, error)
-        if trace is None:
-            raise UsageError(unreadable(path, error)) from None
-        details = "".join(traceback.format_exception(type(error), error, trace))
-        raise UsageError(f"cannot boot {path}: it raised {type(error).__name__} while loading", details) from None
-
-
-def unreadable(path: str, error: BaseException) -> str:
-    """What to say of a file that did not get as far as running."""
-    if isinstance(error, SyntaxError):
-        where = f"{error.filename or path}:{error.lineno}" if error.lineno else path
-        return f"{where}: syntax error: {error.msg}"
-    return f"cannot boot {path}: {getattr(error, 'strerror', None) or error}"
-
-
-def home_of(path: str) -> str:
-    """The folder of a program."""
-    return os.path.dirname(os.path.abspath(path))
 
 
 def stem(path: str) -> str:

@@ -5,7 +5,8 @@
         tid = yield NewTask(child())
         assert (yield WaitTask(tid)).ok
 
-Keywords of the mark: `seed`, and `clock="real"` for tests that wait for other processes. The mark may stand on a
+Keywords of the mark: `seed`, and `clock="real"` for tests that wait for other processes; `check=True` runs the test
+under many schedules (pyos/check/pytest.py). The mark may stand on a
 test, its class or its module; fixtures, parametrize and hypothesis work as usual. The test ends with an audit, and when
 it fails or hangs the table of its tasks is shown with the report. Tests without the mark are left alone, and so are
 plain functions.
@@ -14,6 +15,7 @@ plain functions.
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from functools import wraps
 from types import CoroutineType, GeneratorType
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 100  # of a table in a report
 REACTION = 1.0  # seconds a kernel has to notice a time-out, before its test is taken to spin without yielding
 
-_running: list[Kernel] = []  # kernels of running tests: one, unless a test runs another in a thread
+_running: list[Any] = []  # kernels (or checks) of running tests: one, unless a test runs another in a thread
 _tables: list[str] = []  # tables of tasks for the next report
 
 
@@ -40,8 +42,15 @@ _tables: list[str] = []  # tables of tasks for the next report
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "pyos(seed=None, clock='virtual'): run a generator or async test as init inside a pyos kernel"
+        "markers",
+        "pyos(seed=None, clock='virtual'): run a generator or async test as init inside a pyos kernel; "
+        "with check=True, and the keywords of pyos.check, under many schedules",
     )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("pyos")
+    group.addoption("--pyos-replay", metavar="STRING", help="run one schedule of a checked test again")
 
 
 def is_task(function: Any) -> bool:
@@ -50,6 +59,11 @@ def is_task(function: Any) -> bool:
         return False
     function = inspect.unwrap(getattr(function, "__func__", function))
     return inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)
+
+
+def is_checked(mark: pytest.Mark) -> bool:
+    """True for a test that is to run under many schedules; it may be a plain function."""
+    return bool(mark.kwargs.get("check"))
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -74,19 +88,24 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     function = pyfuncitem.obj
     hypothesis = getattr(function, "hypothesis", None)  # what @given leaves on a test: run each example in a kernel
     if hypothesis is not None and is_task(hypothesis.inner_test):
-        hypothesis.inner_test = hosted(hypothesis.inner_test, mark)
+        hypothesis.inner_test = hosted(hypothesis.inner_test, mark, pyfuncitem)
         return None
-    if not is_task(function):
+    if not is_task(function) and not is_checked(mark):
         return None
-    hosted(function, mark)(**{name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames})
+    hosted(function, mark, pyfuncitem)(**{name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames})
     return True
 
 
-def hosted(function: Any, mark: pytest.Mark) -> Any:
+def hosted(function: Any, mark: pytest.Mark, item: pytest.Function) -> Any:
     """The test as a plain function with the same arguments."""
     if mark.args:
         raise TypeError(f"the pyos mark takes keywords only, not {mark.args[0]!r}")
-    inspect.signature(run_as_init).bind(None, "", **mark.kwargs)  # before there is a generator to be closed
+    keywords = {name: value for name, value in mark.kwargs.items() if name != "check"}
+    if is_checked(mark):
+        from pyos.check.pytest import checked
+
+        return checked(function, keywords, item, _running)
+    inspect.signature(run_as_init).bind(None, "", **keywords)  # before there is a generator to be closed
 
     @wraps(function)
     def test(*args: Any, **kwargs: Any) -> None:
@@ -94,7 +113,7 @@ def hosted(function: Any, mark: pytest.Mark) -> Any:
         target = function(*args, **kwargs)
         if type(target) not in (GeneratorType, CoroutineType):
             raise TypeError(f"{function.__name__} returned {type(target).__name__}, not a generator or coroutine")
-        run_as_init(target, function.__name__, **mark.kwargs)
+        run_as_init(target, function.__name__, **keywords)
 
     return test
 
@@ -169,7 +188,7 @@ class Snapshot:
         self.table = self.table or f"{reason}; the tasks at that moment:\n{ps(self.kernel)}"
 
 
-def ps(kernel: Kernel) -> str:
+def ps(kernel: Any) -> str:
     """The table of a kernel's tasks, with the line at which each one is."""
     from pyos.lib.ps import table
 
@@ -192,7 +211,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Any:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """A test that was interrupted has no report."""
+    """What checks have seen; and the tasks of a test that was interrupted, which has no report."""
+    if checks := sys.modules.get("pyos.check.pytest"):
+        checks.summarize(terminalreporter)
     for table in _tables:
         terminalreporter.section("pyos tasks")
         terminalreporter.write(table)
@@ -247,7 +268,8 @@ class Hang:
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_timeout_set_timer(item: Any, settings: Any) -> object:
     """pytest-timeout asks who sets the timer: for marked tests, this plugin."""
-    if item.get_closest_marker("pyos") is None or not is_task(getattr(item, "obj", None)):
+    mark = item.get_closest_marker("pyos")
+    if mark is None or not (is_task(getattr(item, "obj", None)) or is_checked(mark)):
         return None
     item.cancel_timeout = Hang(item, settings).cancel
     return True

@@ -23,6 +23,7 @@ ORDER = """
     pyos.traps
     pyos.handles
     pyos.manual
+    pyos.lib.group
     pyos.lib
     pyos.lib.ps
     pyos.lib.exits
@@ -45,6 +46,8 @@ ORDER = """
     pyos.kernel.clock
     pyos.kernel.poller
     pyos.kernel.waitgraph
+    pyos.kernel.waitqueue
+    pyos.kernel.channels
     pyos.kernel.sync
     pyos.kernel.choice
     pyos.kernel.scheduler
@@ -59,17 +62,54 @@ ORDER = """
     pyos.kernel.syscalls.introspection
     pyos.kernel.syscalls
     pyos.kernel.loader
+    pyos.usage
     pyos.kernel.audit
     pyos.kernel.kernel
     pyos.observe
     pyos.observe.strace
     pyos.observe.debug
+    pyos.check
+    pyos.check.command
+    pyos.check.debugger
+    pyos.check.dpor
+    pyos.check.explorer
+    pyos.check.footprint
+    pyos.check.guards
+    pyos.check.harness
+    pyos.check.isolation
+    pyos.check.jobs
+    pyos.check.page
+    pyos.check.program
+    pyos.check.pytest
+    pyos.check.queue
+    pyos.check.race
+    pyos.check.recorder
+    pyos.check.replay
+    pyos.check.report
+    pyos.check.shrink
+    pyos.check.source
+    pyos.check.story
+    pyos.check.strategies
+    pyos.check.tracing
+    pyos.check.watcher
+    pyos.check.witness
     pyos.host
     pyos
+    pyos.lessons.catalogue
+    pyos.lessons.checks_flow
+    pyos.lessons.checks_system
+    pyos.lessons.checker
+    pyos.lessons.show
+    pyos.lessons.commands
+    pyos.lessons
     pyos.cli
     pyos.__main__
     pyos.pytest_plugin
 """.split()  # noqa: SIM905
+
+
+FOR_PYTEST = ("pyos.pytest_plugin", "pyos.check.pytest")
+CHECKS_WITH_TIME = ("command", "explorer", "guards", "jobs", "tracing")
 
 
 def name_of(path):
@@ -117,6 +157,8 @@ def test_the_order_names_every_module_once():
 @pytest.mark.parametrize("module", ORDER)
 def test_a_module_imports_only_modules_above_it(module):
     above = ORDER[: ORDER.index(module)]
+    if module.startswith("pyos.check"):  # the checker is one layer, and asks pyos for its version
+        above += [name for name in ORDER if name.startswith("pyos.check")] + ["pyos"]
     wrong = [
         f"{MODULES[module]}:{line}: imports {name}, which is not above {module}"
         for name, line in imports(TREES[module])
@@ -128,7 +170,7 @@ def test_a_module_imports_only_modules_above_it(module):
 @pytest.mark.parametrize("module", ORDER)
 def test_nothing_but_the_standard_library_is_imported(module):
     allowed = {*sys.stdlib_module_names, "pyos"}
-    if module == "pyos.pytest_plugin":
+    if module in FOR_PYTEST:
         allowed |= {"pytest", "pytest_timeout"}
     assert {name.partition(".")[0] for name, _ in imports(TREES[module], everything=True)} <= allowed
 
@@ -136,7 +178,11 @@ def test_nothing_but_the_standard_library_is_imported(module):
 @pytest.mark.parametrize(
     ("names", "only"),
     [
-        ({"time", "datetime", "sched"}, {"pyos.kernel.clock"}),
+        (
+            {"time", "datetime", "sched"},
+            # a check has a budget of real time, and watches over who else asks for it
+            {"pyos.kernel.clock", *(f"pyos.check.{name}" for name in CHECKS_WITH_TIME)},
+        ),
         # a target in a process also works where there is no kernel to wait for it
         ({"select", "selectors"}, {"pyos.kernel.poller", "pyos.lib.dataflow.processes"}),
     ],
@@ -218,7 +264,7 @@ def test_no_function_of_the_kernel_changes_what_its_module_has_assigned(module):
     changed = {(module, f.name, name) for f in functions for name in mutated(f) if name in constants}
     inner = {(module, "declare", "HANDLERS")}  # the decorator inside `handles`
     assert changed - FILLED_AT_IMPORT - inner <= {
-        (THREAD_LOCAL[0], name, THREAD_LOCAL[1]) for name in ("run", "step", "_take_thread")
+        (THREAD_LOCAL[0], name, THREAD_LOCAL[1]) for name in ("__enter__", "__exit__")
     }
 
 
@@ -248,7 +294,8 @@ def fresh(code, *arguments, stdin=""):
 
 
 def foreign(modules):
-    return {name for name in modules if name.partition(".")[0] not in {*sys.stdlib_module_names, "pyos", "__main__"}}
+    known = {*sys.stdlib_module_names, "pyos", "__main__", "__mp_main__"}
+    return {name for name in modules if name.partition(".")[0] not in known}
 
 
 def test_importing_pyos_does_not_import_its_kernel():
@@ -257,7 +304,7 @@ def test_importing_pyos_does_not_import_its_kernel():
     assert not [name for name in modules if name.startswith("pyos.kernel")]
 
 
-@pytest.mark.parametrize("module", [name for name in ORDER if name not in ("pyos.__main__", "pyos.pytest_plugin")])
+@pytest.mark.parametrize("module", [name for name in ORDER if name not in ("pyos.__main__", *FOR_PYTEST)])
 def test_every_module_can_be_imported_first_and_needs_the_standard_library_only(module):
     modules = fresh(f"import {module}")
     assert module in modules

@@ -10,13 +10,15 @@ from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import KernelPanic
+from pyos.kernel.channels import ChannelObject, Mailbox
 from pyos.kernel.limits import Quota
 from pyos.kernel.poller import READ, WRITE
 from pyos.kernel.signalling import PARKED
-from pyos.kernel.sync import ChannelObject, EventObject, LockObject, Mailbox, SemaphoreObject, SyncObject
+from pyos.kernel.sync import EventObject, LockObject, SemaphoreObject
 from pyos.kernel.tasks import Task
 from pyos.kernel.timeouts import Deadline
 from pyos.kernel.trampoline import stand_ins
+from pyos.kernel.waitqueue import SyncObject
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
@@ -144,9 +146,14 @@ def shared(kernel: Kernel) -> list[SyncObject]:
 
 def every_queued_waiter_waits_there(kernel: Kernel) -> Findings:
     for thing in shared(kernel):
-        for task in (*thing.queue, *(thing.putters if isinstance(thing, ChannelObject) else ())):
-            if task.wait is not thing:
-                yield f"{thing.label} lists {task}, which waits on {task.wait}"
+        queues = [thing.queue, thing.putters] if isinstance(thing, ChannelObject) else [thing.queue]
+        for queue in queues:
+            for task in queue.waiting():
+                if task.wait is not thing:
+                    yield f"{thing.label} lists {task}, which waits on {task.wait}"
+            counted = sum(queue.ghosts.values())
+            if counted != queue.dead or len(queue) - counted != len(queue.waiting()) or (queue and not queue.waiting()):
+                yield f"{thing.label} counts {queue.dead} ghosts in a queue of {len(queue)}, and there are {counted}"
 
 
 def nobody_waits_for_what_is_there(kernel: Kernel) -> Findings:

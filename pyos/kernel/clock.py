@@ -85,11 +85,10 @@ class Breather:
 class Alarm:
     """A deadline of the kernel's own: calls `action()` when due, unless cancelled."""
 
-    __slots__ = ("action", "entry")
+    __slots__ = ("action",)  # and not its entry in the heap, which would be a cycle
 
     def __init__(self, action: Callable[[], None]) -> None:
         self.action: Callable[[], None] | None = action
-        self.entry: Any = None
 
 
 Entry = tuple[float, int, Any]
@@ -118,9 +117,13 @@ class Timers(WaitObject):
     def set_alarm(self, seconds: float, action: Callable[[], None]) -> Alarm:
         """Call `action` in `seconds`, between two steps."""
         alarm = Alarm(action)
-        alarm.entry = (self.clock.now() + seconds, next(self.numbers), alarm)
-        heappush(self.heap, alarm.entry)
+        heappush(self.heap, (self.clock.now() + seconds, next(self.numbers), alarm))
         return alarm
+
+    def clear(self) -> None:
+        """Forget every deadline."""
+        self.heap.clear()
+        self.dead = self.eternal = 0
 
     def cancel(self, alarm: Alarm) -> None:
         """Forget an alarm; harmless if it has gone off."""

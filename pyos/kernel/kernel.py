@@ -30,7 +30,7 @@ from pyos.kernel.poller import BACKENDS, Readiness
 from pyos.kernel.scheduler import Dispatch, Handler, Scheduler
 from pyos.kernel.signalling import Signalling
 from pyos.kernel.sync import Sync
-from pyos.kernel.syscalls import CALLS, bind, grantor_of
+from pyos.kernel.syscalls import CALLS, GRANTORS, bind, grantor_of
 from pyos.kernel.tasks import MAX_TASKS, Task, TaskTable
 from pyos.kernel.timeouts import Timeouts
 from pyos.kernel.trampoline import stack_of
@@ -73,6 +73,7 @@ class Kernel:
         self.table = TaskTable(self.limits.max_tasks or MAX_TASKS)
         self.clock: Clock = clock or RealClock()
         self.timers = Timers(self.clock)
+        self.seed = seed
         self.random = random.Random(seed)
         self.choose = choose or (choice.first if seed is None else choice.seeded(self.random))
         self.scheduler = Scheduler(self, choice.Fifo() if runq is None else runq)
@@ -94,7 +95,7 @@ class Kernel:
         self.handlers: Dispatch = {**bind(), **CALLS}
         for wrap in wrappers:
             self.handlers |= {kind: wrap(self, kind, self.handlers[kind]) for kind in bind()}
-        self.stepwise = self.scheduler.stepwise(self.handlers)
+        self.stepwise = self.scheduler.stepwise(self.handlers, GRANTORS)
         self.posted: deque[Callable[[], None]] = deque()
         self.breather = Breather()
         self.bad_trap = scheduler.bad_trap
@@ -103,6 +104,7 @@ class Kernel:
         self.host_takes_error = False  # run() raises init's error, so it is not logged
         self.shutting_down: Alarm | None = None
         self.deadlock: Deadlock | None = None
+        self.check: Any = None  # the checker, while it runs this kernel
 
     # --- for the host
 
@@ -113,8 +115,7 @@ class Kernel:
     def run(self) -> ExitStatus | None:
         """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed."""
         runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
-        self._take_thread()
-        try:
+        with RunningInThisThread(self):
             while self.table.alive:
                 if runq:
                     turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
@@ -123,8 +124,6 @@ class Kernel:
                         self._deliver(0.0)
                 else:
                     self._idle()
-        finally:
-            _this_thread.kernel = None
         if self.deadlock is not None:
             raise self.deadlock
         return self.init_status
@@ -134,14 +133,11 @@ class Kernel:
 
         As in `run`, what is due is delivered between two turns, and waited for if nothing is ready.
         """
-        self._take_thread()
-        try:
+        with RunningInThisThread(self):
             while self.scheduler.in_turn() or self._next_turn():
                 if self.scheduler.step(self.stepwise):
                     return True
             return False
-        finally:
-            _this_thread.kernel = None
 
     def post(self, action: Callable[[], None]) -> None:
         """Have the kernel call `action` between two steps, soon. For signal handlers and other threads."""
@@ -174,10 +170,27 @@ class Kernel:
     def close(self) -> None:
         """Kill what is left, without grace, and release descriptors."""
         self.table.closed = "the system has been closed"
+        self._kill_all()
+        self.readiness.close()
+
+    def reset(self) -> None:
+        """Kill what is left and start anew, as after boot: for those who run many short systems one after the other.
+
+        The clock, the run queue and the dice are the caller's to wind back.
+        """
+        if self.table.tasks:
+            self._kill_all()
+        self.table.clear()
+        self.timers.clear()
+        self.sync = Sync(self)  # so that a handle stands for a new object
+        self.signals.abandoned.clear()
+        self.foreground = ()
+        self.init_status = self.shutting_down = self.deadlock = None
+
+    def _kill_all(self) -> None:
         for task in reversed(list(self.table)):
             if task.status is None:
                 self.signals.kill_now(task, TaskKilled(KILL))
-        self.readiness.close()
 
     def __enter__(self) -> Kernel:
         return self
@@ -187,24 +200,19 @@ class Kernel:
 
     # --- the round
 
-    def _take_thread(self) -> None:
-        """From now on this is the thread's kernel; the caller gives the thread back."""
-        if current_kernel() is not None:
-            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
-        _this_thread.kernel = self
-
     def _deliver(self, timeout: float) -> bool:
         """Wake whom I/O or a timer is due for, I/O first. True if any I/O came."""
         events = self.readiness.fetch(timeout)
         if events:
             if self.timers.due() and self.choose("event", ("io", "timer")):
-                self._ring()
+                self.ring_due()
             self.readiness.deliver(events)
         if self.timers.heap:
-            self._ring()
+            self.ring_due()
         return bool(events)
 
-    def _ring(self) -> None:
+    def ring_due(self) -> None:
+        """Wake or call whatever is due by now."""
         for owner in self.timers.pop_due():
             if isinstance(owner, Task):
                 self.scheduler.wake(owner)
@@ -218,7 +226,7 @@ class Kernel:
         else:
             self.clock.wait(self._deliver, self.timers.next_deadline())
             if self.timers.heap:  # a virtual clock has jumped; polling again would see what was just delivered, unread
-                self._ring()
+                self.ring_due()
 
     def _next_turn(self) -> bool:
         """Step by step: what `run` does between two turns. False if there is no next one."""
@@ -276,6 +284,23 @@ class Kernel:
 def current_kernel() -> Kernel | None:
     """The kernel that runs in this thread."""
     return getattr(_this_thread, "kernel", None)
+
+
+class RunningInThisThread:
+    """While inside, a kernel is the one that runs in this thread. Raises RuntimeError if another one does."""
+
+    __slots__ = ("kernel",)
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+
+    def __enter__(self) -> None:
+        if current_kernel() is not None:
+            raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
+        _this_thread.kernel = self.kernel
+
+    def __exit__(self, *exc: object) -> None:
+        _this_thread.kernel = None
 
 
 def exit_code(status: ExitStatus, ended_by: Signal | int | None = None) -> int:

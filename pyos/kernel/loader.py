@@ -49,34 +49,48 @@ class Loader:
 
     def load(self, path: str, argv: Sequence[Any]) -> Any:
         """Load the program in a fresh namespace and call `main(*argv)`; returns its generator or coroutine."""
+        return self._call(self.main_of(path, self.compile(path)), path, argv)
+
+    def compile(self, path: str) -> CodeType:
+        """Read and check a program; its top level is still to be run."""
         with open(path, "rb") as file:
             tree = parse(file.read(), path)
         check_imports(tree, path)
         for line, name in forgotten_yields(tree):
             self.log(f"warning: {path}:{line}: {name}(...) does nothing without yield: `yield {name}(...)`")
+        code: CodeType = compile(tree, path, "exec", dont_inherit=True)
+        return code
+
+    def main_of(self, path: str, code: CodeType) -> Any:
+        """Run a program's top level in a fresh namespace; returns its `main`."""
         module = ModuleType("userland." + os.path.splitext(os.path.basename(path))[0])
         module.__file__ = path
         with Guard(path, module):
-            exec(compile(tree, path, "exec", dont_inherit=True), module.__dict__)
+            exec(code, module.__dict__)
         check_holdings(module, path)
         main = getattr(module, "main", None)
         if main is None:
             raise ProgramError(f"{path} has no main: a program defines `def main(*argv)`", path=path)
-        return self._call(main, path, argv)
+        return main
 
     def _call(self, main: Any, path: str, argv: Sequence[Any]) -> Any:
         if not inspect.isgeneratorfunction(main) and not inspect.iscoroutinefunction(main):
             raise ProgramError(
                 f"main in {path} is neither a generator nor an async function: it never yields to the kernel", path=path
             )
-        try:
-            inspect.signature(main).bind(*argv)
-        except TypeError as error:
-            raise ProgramError(f"{path} cannot be called so: {error}; usage: {usage(main)}") from None
+        check_arguments(main, path, argv)
         target = main(*argv)
         if type(target) not in (GeneratorType, CoroutineType):
             raise ProgramError(f"main in {path} returned {type(target).__name__}, not a generator or coroutine")
         return target
+
+
+def check_arguments(main: Any, path: str, argv: Sequence[Any]) -> None:
+    """Raise ProgramError if `main` does not take these arguments."""
+    try:
+        inspect.signature(main).bind(*argv)
+    except TypeError as error:
+        raise ProgramError(f"{path} cannot be called so: {error}; usage: {usage(main)}") from None
 
 
 def shorter(path: str) -> str:

@@ -10,7 +10,7 @@ or stands in for the task's generator (trampoline.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from operator import length_hint
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -39,7 +39,7 @@ class Scheduler:
     def __init__(self, kernel: Kernel, runq: RunQueue) -> None:
         self.kernel = kernel
         self.runq = runq
-        self.slice = iter(SLICE)  # step by step: what is left of the running task's slice
+        self.slice = Slice()  # step by step: what is left of the running task's
         self.goes_on = False  # step by step: the last step left its task to go on
         self.left = 0  # step by step: how many resumes from the queue are left of this turn
         self.was_dead = False  # step by step: what came up was a dead task's entry
@@ -54,7 +54,7 @@ class Scheduler:
 
     def grant(self, task: Task, answer: Any, grantor: Grantor | None = None) -> None:
         """As `wake`, with an answer that counts also when it is None; undelivered, `grantor` has it back."""
-        task.wait = None
+        task.wait = task.ticket = None
         task.hold(answer, grantor)
         self.runq.append(task)
 
@@ -176,27 +176,30 @@ class Scheduler:
         return self.goes_on or (self.left > 0 and len(self.runq) > 0)
 
     def step(self, handlers: Dispatch) -> bool:
-        """One step, or False for a dead task's entry, which is none. `handlers` is `stepwise()` of the loop's.
-
-        What is left of the slice is kept while the task goes on, so that it ends where the loop's does.
-        """
-        if self.goes_on:
-            self.goes_on = False
-            next(self.slice)
-        else:
-            self.slice = iter(SLICE)
+        """One step, or False for a dead task's entry, which is none. `handlers` is `stepwise()` of the loop's."""
+        if not self.goes_on:
             self.left -= 1
+        self.begin_step(self.goes_on)
         self.was_dead = False
         self.turn(1, handlers, self.slice)
         return not self.was_dead
 
-    def stepwise(self, handlers: Dispatch) -> Dispatch:
+    def begin_step(self, same_task: bool) -> None:
+        """What is left of the slice is kept while a task goes on, so that it ends where the loop's does."""
+        self.goes_on = False
+        if same_task:
+            next(self.slice.left)
+        else:
+            self.slice.left = iter(SLICE)
+
+    def stepwise(self, handlers: Dispatch, grantors: dict[type, Handler]) -> Dispatch:
         """The same handlers, but a task that may go on goes back to the run queue (`go_on`) after each trap.
 
-        Subroutine calls stay inside their step, and count against the slice as they do in the loop.
+        Subroutine calls stay inside their step, and count against the slice as they do in the loop. `grantors` tell
+        for some kinds of trap who wants an answer back that cannot be delivered.
         """
         calls = (trampoline.call_generator, trampoline.call_coroutine)
-        paused = {kind: h if h in calls else self.paused(h) for kind, h in handlers.items()}
+        paused = {kind: h if h in calls else self.paused(h, grantors.get(kind)) for kind, h in handlers.items()}
         return Stepwise(self, paused | {Skip: self.skip})
 
     def skip(self, kernel: Kernel, task: Task, trap: Skip) -> Any:
@@ -204,15 +207,16 @@ class Scheduler:
         self.was_dead = True
         return BLOCKED
 
-    def paused(self, handler: Handler) -> Handler:
+    def paused(self, handler: Handler, grantor_of: Handler | None = None) -> Handler:
         """Go around one handler: its answer is held for the next step."""
+        runq, rest = self.runq, self.slice
 
         def pause(kernel: Kernel, task: Task, trap: Any) -> Any:
             grantor = None
             try:
                 answer = handler(kernel, task, trap)
-                if answer is not BLOCKED:
-                    grantor = kernel.grantor_of(task, trap)
+                if answer is not BLOCKED and grantor_of is not None:
+                    grantor = grantor_of(kernel, task, trap)
             except BaseException as exc:
                 if trampoline.is_panic(exc):
                     raise
@@ -222,11 +226,26 @@ class Scheduler:
                 answer = None
             if answer is not BLOCKED:
                 task.hold(answer, grantor)
-                self.goes_on = length_hint(self.slice) > 0
-                (self.runq.go_on if self.goes_on else self.runq.append)(task)
+                if length_hint(rest.left):
+                    self.goes_on = True
+                    runq.go_on(task)
+                else:
+                    runq.append(task)
             return BLOCKED
 
         return pause
+
+
+class Slice:
+    """What is left of a slice that goes on from step to step."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = iter(SLICE)
+
+    def __iter__(self) -> Iterator[None]:
+        return self.left
 
 
 class Stepwise(Dispatch):

@@ -1,7 +1,7 @@
-"""What tasks share: the one wait queue, and the locks, semaphores, events, conditions, channels and cells on it.
+"""What tasks share: locks, semaphores, events, conditions and cells, and where to find the object behind a handle.
 
 Userland holds handles (pyos/handles.py); the object behind a handle is made when it is first used in a kernel. Rules
-kept here:
+kept here, in waitqueue.py and in channels.py:
 - every operation is one atomic step; waiting is in order of arrival, and what becomes free is handed to the next waiter
   at once: nobody who comes later can take it;
 - a waiter that is killed or timed out leaves its queue at once. What it had been granted and not yet received is given
@@ -12,60 +12,23 @@ kept here:
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
 from collections.abc import Sequence
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from pyos import handles
-from pyos.errors import ChannelClosed
 from pyos.kernel import trampoline
-from pyos.kernel.tasks import Task, WaitObject
+from pyos.kernel.channels import ChannelObject, Mailbox
+from pyos.kernel.tasks import Task
 from pyos.kernel.trampoline import BLOCKED
+from pyos.kernel.waitqueue import SyncObject
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
 
 
-WaitQueue = OrderedDict
-"""Tasks in order of arrival, each with a note about its wait; any of them can leave in constant time.
-
-Plain, because `popitem` of a subclass costs twice as much.
-"""
-
-
-class SyncObject(WaitObject):
-    """What is common to all: a label, and a queue of waiting tasks. `home` is the kernel's Sync that it belongs to."""
-
-    __slots__ = ("home", "scheduler", "label", "queue", "__weakref__")
-    kind = "object"
-
-    def __init__(self, home: Sync, name: str | None) -> None:
-        self.home = home
-        self.scheduler = home.kernel.scheduler
-        self.label = f'{self.kind} "{name}"' if name is not None else f"{self.kind} #{home.number()}"
-        self.queue: WaitQueue[Task, Any] = WaitQueue()
-
-    def wait(self, task: Task) -> Any:
-        """Block the running task in the queue."""
-        self.queue[task] = None
-        return self.scheduler.block(task, self)
-
-    # --- as a wait object
-
-    def leave(self, task: Task) -> None:
-        del self.queue[task]
-
-    def holds(self, task: Task) -> bool:
-        return task in self.queue
-
-    def describe(self, task: Task) -> str:
-        return self.label
-
-
 class LockObject(SyncObject):
-    """A lock: held by one task, which alone can release it. A waiter's note is None, or its Reacquire."""
+    """A lock: held by one task, which alone can release it. A waiter's ticket is None, or its Reacquire."""
 
     __slots__ = ("owner",)
     kind = "lock"
@@ -82,13 +45,10 @@ class LockObject(SyncObject):
             return None
         if owner is task:
             raise ValueError(f"{self.label} is not reentrant: task {task.tid} ({task.name}) holds it already")
-        return self.queue_up(task, None)
-
-    def queue_up(self, task: Task, note: Reacquire | None) -> Any:
-        """Have a task wait for the lock, which another one holds."""
-        self.queue[task] = note
+        task.ticket = None
+        self.queue.append(task)
         self.scheduler.block(task, self)
-        if self.owner is not None and self.owner.wait is not None:
+        if owner.wait is not None:
             self.home.kernel.waits.check_cycle(task)
         return BLOCKED
 
@@ -114,8 +74,9 @@ class LockObject(SyncObject):
         """The lock is free: the first in the queue has it."""
         self.owner = None
         if self.queue:
-            task, back = self.queue.popitem(False)
+            task = self.queue.first()
             self._give_to(task)
+            back: Reacquire | None = task.ticket
             if back is None:
                 self.scheduler.grant(task, None, self)
             elif not back.errors:
@@ -136,18 +97,19 @@ class LockObject(SyncObject):
     # --- as a wait object
 
     def leave(self, task: Task) -> None:
-        back: Reacquire | None = self.queue.pop(task)
+        self.queue.leave(task)
+        back: Reacquire | None = task.ticket
         if back is not None and back.notified:
             back.condition.pass_on()
 
     def interrupt(self, task: Task, error: BaseException) -> bool:
-        back: Reacquire | None = self.queue[task]
+        back: Reacquire | None = task.ticket
         if back is None:
             self.leave(task)
             return False
         if back.notified:
             back.condition.pass_on()  # the notification would be lost with it
-        self.queue[task] = back._replace(notified=False, errors=(*back.errors, error))
+        task.ticket = back._replace(notified=False, errors=(*back.errors, error))
         return True
 
     def describe(self, task: Task) -> str:
@@ -157,12 +119,12 @@ class LockObject(SyncObject):
         return self.owner
 
     def undelivered(self, task: Task) -> Sequence[BaseException]:
-        back: Reacquire | None = self.queue[task]
+        back: Reacquire | None = task.ticket
         return () if back is None else back.errors
 
 
 class Reacquire(NamedTuple):
-    """The note of a task that must have a condition's lock again before its wait can end, also by an error."""
+    """The ticket of a task that must have a condition's lock again before its wait can end, also by an error."""
 
     condition: ConditionObject
     notified: bool
@@ -202,20 +164,21 @@ class ConditionObject(SyncObject):
     def pass_on(self) -> None:
         """Let the first waiter go on, if there is one, as soon as it has the lock."""
         if self.queue:
-            self._back(self.queue.popitem(False)[0], Reacquire(self, notified=True))
+            self._back(self.queue.first(), Reacquire(self, notified=True))
 
     def _back(self, task: Task, back: Reacquire) -> None:
         """The task is out of this queue, and needs the lock."""
         lock = self.lock
         task.wait = lock
-        lock.queue[task] = back
+        task.ticket = back
+        lock.queue.append(task)
         if lock.owner is None:
             lock._next()
         elif lock.owner.wait is not None:
             self.home.kernel.waits.check_cycle(task)
 
     def interrupt(self, task: Task, error: BaseException) -> bool:
-        del self.queue[task]
+        self.queue.leave(task)
         self._back(task, Reacquire(self, notified=False, errors=(error,)))
         return True
 
@@ -240,7 +203,7 @@ class SemaphoreObject(SyncObject):
     def release(self, task: Task) -> None:
         """Hand a permit to the next, or keep it."""
         if self.queue:
-            self.scheduler.grant(self.queue.popitem(False)[0], None, self)
+            self.scheduler.grant(self.queue.first(), None, self)
         else:
             self.value += 1
 
@@ -266,7 +229,7 @@ class EventObject(SyncObject):
         """It has happened: wake all."""
         self.happened = True
         while self.queue:
-            self.scheduler.grant(self.queue.popitem(False)[0], None)
+            self.scheduler.grant(self.queue.first(), None)
 
 
 class CellObject(SyncObject):
@@ -278,146 +241,6 @@ class CellObject(SyncObject):
     def __init__(self, home: Sync, handle: handles.Cell[Any]) -> None:
         super().__init__(home, handle.name)
         self.value = handle.value
-
-
-class ChannelObject(SyncObject):
-    """Items on their way, with a bound: `queue` has the tasks that get, `putters` those that put, with their items.
-
-    With capacity 0 putter and getter meet. Items that were given and came back, as their getters were killed, are in
-    `returned`, with their numbers, because they go out again first and in their old order.
-    """
-
-    __slots__ = ("capacity", "items", "putters", "closed", "given", "returned", "append")
-    kind = "channel"
-    accepted: Any = None  # what put answers
-
-    def __init__(self, home: Sync, name: str | None, capacity: float) -> None:
-        super().__init__(home, name)
-        self.capacity = capacity
-        self.items: deque[Any] = deque()
-        self.putters: WaitQueue[Task, Any] = WaitQueue()
-        self.closed = False
-        self.given = 0  # number of the last item that was given to a waiting getter; its ticket until it runs
-        self.returned: list[tuple[int, Any]] = []  # a heap
-        self.append = self.scheduler.runq.append
-
-    def put(self, task: Task, item: Any) -> Any:
-        """Hand the item to a getter, or keep it, or wait for room. Raises ChannelClosed."""
-        if self.queue:
-            getter = self.queue.popitem(False)[0]
-            # as Scheduler.grant
-            getter.wait = None
-            getter.ticket = self.given = self.given + 1
-            getter.answer = item
-            getter.grant = self
-            getter.held = getter.gen
-            getter.gen = getter
-            self.append(getter)
-            return self.accepted
-        if self.closed:
-            raise ChannelClosed(f"{self.label} is closed")
-        if len(self.items) < self.capacity:
-            self.items.append(item)
-            return self.accepted
-        self.putters[task] = item
-        return self.wait_for_room(task)
-
-    def wait_for_room(self, task: Task) -> Any:
-        """The running task, which is among the putters, waits."""
-        return self.scheduler.block(task, self)
-
-    def get(self, task: Task) -> Any:
-        """The next item, or wait for one. Raises ChannelClosed once it is closed and empty."""
-        if self.returned:
-            return heappop(self.returned)[1]
-        if self.items:
-            item = self.items.popleft()
-            if self.putters and len(self.items) < self.capacity:
-                self.items.append(self._next_put())
-            return item
-        if self.putters:
-            return self._next_put()
-        if self.closed:
-            raise ChannelClosed(f"{self.label} is closed")
-        self.queue[task] = None
-        # as Scheduler.block
-        task.wait = self
-        return BLOCKED if task.pending is None else self.scheduler.block(task, self)
-
-    def _next_put(self) -> Any:
-        """The item of the first putter, which goes on."""
-        task, item = self.putters.popitem(False)
-        self.scheduler.grant(task, self.accepted)
-        return item
-
-    def close(self) -> None:
-        """No more is put; who waits to put or get gets ChannelClosed. Twice is harmless."""
-        self.closed = True
-        while self.queue:
-            self.scheduler.wake_error(self.queue.popitem(False)[0], ChannelClosed(f"{self.label} is closed"))
-        while self.putters:
-            self.refuse(self.putters.popitem(False)[0])
-
-    def refuse(self, task: Task) -> None:
-        """The channel was closed before there was room for the task's item."""
-        self.scheduler.wake_error(task, ChannelClosed(f"{self.label} is closed"))
-
-    def number(self, task: Task) -> None:
-        """The task got an item at once, and may be killed before it has it: number the item as a given one."""
-        task.ticket = self.given = self.given + 1
-
-    def take_back(self, task: Task, answer: Any) -> None:
-        if self.queue:
-            getter = self.queue.popitem(False)[0]
-            self.scheduler.grant(getter, answer, self)
-            getter.ticket = task.ticket
-        else:
-            heappush(self.returned, (task.ticket, answer))
-
-    # --- as a wait object
-
-    def leave(self, task: Task) -> None:
-        del (self.queue if task in self.queue else self.putters)[task]
-
-    def holds(self, task: Task) -> bool:
-        return task in self.queue or task in self.putters
-
-    def describe(self, task: Task) -> str:
-        return f"{self.label}, to get" if task in self.queue else f"{self.label}, to put"
-
-
-class Mailbox(ChannelObject):
-    """The channel that a task owns: anybody puts (sender, message) there, the owner gets."""
-
-    __slots__ = ("owner",)
-    accepted = True
-
-    def __init__(self, home: Sync, owner: Task, capacity: float) -> None:
-        super().__init__(home, "mailbox", capacity)
-        self.owner = owner
-        owner.mailbox = self
-        if owner.owned is None:
-            owner.owned = {}
-        owner.owned[self] = None
-
-    def wait_for_room(self, task: Task) -> Any:
-        self.scheduler.block(task, self)
-        if self.owner.wait is not None:
-            self.home.kernel.waits.check_cycle(task)
-        return BLOCKED
-
-    def refuse(self, task: Task) -> None:
-        """The owner died: Send answers False."""
-        self.scheduler.grant(task, False)
-
-    def owner_died(self, task: Task) -> None:
-        self.close()
-
-    def holder(self, task: Task) -> Task | None:
-        return None if task in self.queue else self.owner
-
-    def describe(self, task: Task) -> str:
-        return "message" if task in self.queue else f"room in the mailbox of {self.owner.tid} ({self.owner.name})"
 
 
 class Sync:

@@ -206,6 +206,12 @@ class TaskTable:
                 family.living += 1
         return task
 
+    def clear(self) -> None:
+        """Start anew, as after boot; there is nobody left."""
+        self.tasks.clear()
+        self.last_tid = self.zombies = 0
+        self.closed = None
+
     def get(self, tid: int) -> Task | None:
         """The task with this tid, dead or alive, unless it has been reaped."""
         return self.tasks.get(tid)

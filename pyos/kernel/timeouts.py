@@ -60,22 +60,26 @@ class Deadline:
 
     def send(self, answer: Any) -> Any:
         """The target has come to its end, with this value."""
-        task = self.task
-        overruled = self.overruled
-        self.leave()
-        if overruled is None or (task.pending is not None and overruled in task.pending.errors):
-            return self.gen.send(answer)
-        return self.gen.throw(overruled.with_traceback(None))
+        overruled = self.leave()
+        if overruled is not None:
+            return self.gen.throw(overruled)
+        return self.gen.send(answer)
 
     def throw(self, error: BaseException) -> Any:
         """The target let an error out."""
-        self.leave()
+        overruled = self.leave()
+        if overruled is not None and error is self.error:
+            error = overruled
         return self.gen.throw(error)
 
-    def leave(self) -> None:
-        """The target is over: step aside."""
-        self.task.gen = self.gen
+    def leave(self) -> TaskTimeout | None:
+        """The target is over: step aside. An outer Timeout's error, if the target has seen it, goes on from here."""
+        task, overruled = self.task, self.overruled
+        task.gen = self.gen
         self.retire()
+        if overruled is None or (task.pending is not None and overruled in task.pending.errors):
+            return None
+        return overruled.with_traceback(None)
 
     def retire(self) -> None:
         """This Timeout, the innermost one, is not in force any more; its error, if on its way, is not raised."""

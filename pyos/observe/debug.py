@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from pyos import handles
 from pyos.kernel.scheduler import Handler
 from pyos.traps import Trap
 
@@ -55,12 +56,14 @@ class Unyielded:
 
         setattr(Trap, "__new__", new)
         setattr(Trap, "__del__", died)
+        setattr(handles, "new", new)
         try:
             yield
         finally:
             gc.collect()  # those in cycles, such as a traceback's, as long as they can be reported
             delattr(Trap, "__del__")
             setattr(Trap, "__new__", plain_new)
+            setattr(handles, "new", object.__new__)
             book.clear()
 
 

@@ -104,7 +104,7 @@ def signal(kernel, task, number):
 
 def move_to(queue):
     """Have the sleeping `stopped` task listed in a queue."""
-    return lambda s: queue(s).update({s.stopped_: None})
+    return lambda s: queue(s).append(s.stopped_)
 
 
 def steal_the_lock(scene):
@@ -130,6 +130,7 @@ BREAKAGES = {
         'channel "full" lists': move_to(lambda s: s.full.putters),
         'channel "empty" lists <task 12': move_to(lambda s: s.empty.queue),
         'channel "mailbox" lists': move_to(lambda s: s.receiver_.mailbox.queue),
+        'event "event" counts 1 ghosts in a queue of 1, and there are 0': lambda s: setattr(s.event.queue, "dead", 1),
     },
     audit.nobody_waits_for_what_is_there: {
         'lock "lock" has what 1 tasks wait for': lambda s: (

@@ -7,6 +7,8 @@ import threading
 import weakref
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyos import (
     CONT,
@@ -38,6 +40,8 @@ from pyos import (
     WaitTask,
 )
 from pyos.kernel.kernel import Kernel
+from pyos.kernel.waitqueue import WaitQueue
+from pyos.observe.debug import Unyielded
 from tests.conftest import drive
 from tests.kernel.programs import forever, outcome, yields
 
@@ -1102,3 +1106,47 @@ def test_each_operation_is_one_trap_and_one_step(make_kernel):
     kernel.spawn(main())
     assert drive(kernel) == 14
     assert kernel.init_status.value == [None, 0, *[None] * 7, 1, None, None, 2]
+
+
+# --- the wait queue
+
+
+@given(st.lists(st.tuples(st.sampled_from(["come", "first", "leave"]), st.integers(0, 7)), max_size=200))
+def test_a_wait_queue_is_a_list_from_which_anybody_may_leave(moves):
+    queue, model = WaitQueue(), []
+    for move, who in moves:
+        if move == "come" and who not in model:
+            queue.append(who)
+            model.append(who)
+        elif move == "leave" and who in model:
+            queue.leave(who)
+            model.remove(who)
+        elif move == "first" and model:
+            assert queue.first() == model.pop(0)
+        assert queue.waiting() == model
+        assert bool(queue) == bool(model)
+        assert len(queue) <= 2 * len(model)
+
+
+def test_the_first_of_an_empty_wait_queue_is_an_error():
+    with pytest.raises(IndexError):
+        WaitQueue().first()
+
+
+# --- traps that were forgotten
+
+
+@pytest.mark.parametrize(
+    "method", ["acquire", "release", "put", "get", "wait", "set", "notify", "load", "store", "close"]
+)
+def test_debug_sees_each_trap_that_a_handle_built_and_nobody_yielded(log, method):
+    things = [Lock(), Channel(), Event(), Condition(Lock()), Cell(0), Semaphore(0)]
+    thing = next(thing for thing in things if hasattr(thing, method))
+    arguments = ["item"] if method in ("put", "store") else []
+    for _ in range(2):
+        with Unyielded(log.append).watching():
+            getattr(thing, method)(*arguments)
+    assert len(log) == 2
+    assert all(line.startswith(f"warning: {__file__}:") and "was never yielded" in line for line in log)
+    getattr(thing, method)(*arguments)
+    assert len(log) == 2

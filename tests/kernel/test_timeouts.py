@@ -554,6 +554,33 @@ def test_the_inner_timeout_strikes_while_the_outer_one_is_being_cleaned_up_after
     assert events == [1.5]
 
 
+def test_an_inner_timeout_that_was_cleaned_up_after_for_too_long_is_the_outer_ones_in_the_end(run):
+    """The clean-up after the inner error swallows the outer one; it is raised all the same."""
+    seen = []
+
+    def innermost():
+        try:
+            yield Sleep(50)
+        finally:
+            with contextlib.suppress(TaskTimeout):
+                yield Sleep(50)
+
+    def middle():
+        try:
+            yield Timeout(1, innermost())
+        except TaskTimeout as error:
+            seen.append(error.timeout.seconds)
+            raise
+
+    def main():
+        error, took = yield timed(Timeout(1.5, middle()))
+        yield Sleep(99)
+        return error.timeout.seconds, took
+
+    assert run(main()).value == (1.5, 1.5)
+    assert seen == [1.5]
+
+
 def test_a_hundred_timeouts_deep(run):
     def deep(n):
         if n == 0:

@@ -13,11 +13,11 @@ from pyos import traps
 from pyos.kernel.scheduler import Dispatch
 from pyos.kernel.syscalls import introspection, io, ipc, task, time
 from pyos.kernel.syscalls.binding import HANDLERS
-from pyos.kernel.syscalls.ipc import grantor_of
+from pyos.kernel.syscalls.ipc import GRANTORS, grantor_of
 from pyos.kernel.tasks import Skip, Task
 from pyos.kernel.trampoline import BLOCKED, call_coroutine, call_generator
 
-__all__ = ["HANDLERS", "bind", "grantor_of", "introspection", "io", "ipc", "task", "time"]
+__all__ = ["GRANTORS", "HANDLERS", "bind", "grantor_of", "introspection", "io", "ipc", "task", "time"]
 
 
 def skip(kernel: Any, task: Task, trap: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyos.handles import Cell, Channel, Condition, Event, Handle, Lock, Semaphore
-from pyos.kernel.sync import ChannelObject
+from pyos.kernel.channels import ChannelObject
 from pyos.kernel.syscalls.binding import a_tid, handles
 from pyos.kernel.tasks import Grantor, Task
 from pyos.traps import (
@@ -41,14 +42,25 @@ def behind(kernel: Kernel, handle: Any, *kinds: type[Handle]) -> Any:
     return found
 
 
+# The four busiest do first what `behind` does: 0.1 µs of a ping-pong's half.
+
+
 @handles(Acquire)
 def acquire(kernel: Kernel, task: Task, trap: Acquire) -> Any:
-    return behind(kernel, trap.lock, Lock, Semaphore).acquire(task)
+    handle = trap.lock
+    found = handle.kernel_object if type(handle) is Lock else None
+    if found is None or found.home is not kernel.sync:
+        found = behind(kernel, handle, Lock, Semaphore)
+    return found.acquire(task)
 
 
 @handles(Release)
 def release(kernel: Kernel, task: Task, trap: Release) -> Any:
-    return behind(kernel, trap.lock, Lock, Semaphore).release(task)
+    handle = trap.lock
+    found = handle.kernel_object if type(handle) is Lock else None
+    if found is None or found.home is not kernel.sync:
+        found = behind(kernel, handle, Lock, Semaphore)
+    return found.release(task)
 
 
 @handles(WaitEvent)
@@ -82,12 +94,20 @@ def notify(kernel: Kernel, task: Task, trap: Notify) -> Any:
 
 @handles(Put)
 def put(kernel: Kernel, task: Task, trap: Put) -> Any:
-    return behind(kernel, trap.channel, Channel).put(task, trap.item)
+    handle = trap.channel
+    found = handle.kernel_object if type(handle) is Channel else None
+    if found is None or found.home is not kernel.sync:
+        found = behind(kernel, handle, Channel)
+    return found.put(task, trap.item)
 
 
 @handles(Get)
 def get(kernel: Kernel, task: Task, trap: Get[Any]) -> Any:
-    return behind(kernel, trap.channel, Channel).get(task)
+    handle = trap.channel
+    found = handle.kernel_object if type(handle) is Channel else None
+    if found is None or found.home is not kernel.sync:
+        found = behind(kernel, handle, Channel)
+    return found.get(task)
 
 
 @handles(CloseChannel)
@@ -107,7 +127,10 @@ def store(kernel: Kernel, task: Task, trap: Store) -> Any:
 
 @handles(Send)
 def send(kernel: Kernel, task: Task, trap: Send) -> Any:
-    target = kernel.table.get(a_tid(trap.tid))
+    tid = trap.tid
+    if type(tid) is not int:
+        a_tid(tid)
+    target = kernel.table.tasks.get(tid)
     if target is None or target.status is not None:
         return False
     return (target.mailbox or kernel.sync.mailbox_of(target)).put(task, (task.tid, trap.message))
@@ -118,15 +141,40 @@ def receive(kernel: Kernel, task: Task, trap: Receive) -> Any:
     return (task.mailbox or kernel.sync.mailbox_of(task)).get(task)
 
 
-def grantor_of(kernel: Kernel, task: Task, trap: Any) -> Grantor | None:
-    """Who wants the answer of this trap back if it cannot be delivered."""
-    while type(trap) is Timeout:
-        trap = trap.target
-    kind = type(trap)
-    if kind is Acquire:
-        return behind(kernel, trap.lock, Lock, Semaphore)  # type: ignore[no-any-return]
-    if kind is not Get and kind is not Receive:
-        return None
-    channel: ChannelObject = behind(kernel, trap.channel, Channel) if kind is Get else task.mailbox
+def channel_of(kernel: Kernel, task: Task, trap: Get[Any]) -> Grantor:
+    """The channel that an item came from; the task's place in the order of those who got one is noted."""
+    channel: ChannelObject = behind(kernel, trap.channel, Channel)
     channel.number(task)
     return channel
+
+
+def mailbox_of(kernel: Kernel, task: Task, trap: Receive) -> Grantor:
+    """As `channel_of`, for a message."""
+    channel: ChannelObject = task.mailbox
+    channel.number(task)
+    return channel
+
+
+def lock_of(kernel: Kernel, task: Task, trap: Acquire) -> Grantor:
+    """The lock or semaphore that was acquired."""
+    return behind(kernel, trap.lock, Lock, Semaphore)  # type: ignore[no-any-return]
+
+
+def target_of(kernel: Kernel, task: Task, trap: Timeout[Any]) -> Grantor | None:
+    """Whoever it is for the target of a Timeout."""
+    return grantor_of(kernel, task, trap.target)
+
+
+GRANTORS: dict[type, Callable[[Any, Task, Any], Grantor | None]] = {
+    Get: channel_of,
+    Receive: mailbox_of,
+    Acquire: lock_of,
+    Timeout: target_of,
+}
+"""For each kind of trap whose answer must not be lost: who wants it back if it cannot be delivered."""
+
+
+def grantor_of(kernel: Kernel, task: Task, trap: Any) -> Grantor | None:
+    """Who wants the answer of this trap back if it cannot be delivered."""
+    find = GRANTORS.get(type(trap))
+    return None if find is None else find(kernel, task, trap)

@@ -1,0 +1,111 @@
+"""Catches what a checked program must not depend on: real time, unseeded chance, threads, processes, sockets.
+
+While a check runs, the functions below are replaced by ones that report their caller's line if a task calls them, and
+then do what they always did. What was imported by name before (`from time import time`) is seen where a run is
+recorded (tracing.py). Chance is allowed once a run has called `random.seed` with a seed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pyos.check.report import Failure
+
+if TYPE_CHECKING:
+    from pyos.check.harness import Harness
+
+INSTEAD = "GetTime() or Sleep()"
+CHANCE = "Random() or Choose()"
+STANDARD = os.path.dirname(os.__file__)
+OF_CHANCE = frozenset(("random", "uuid", "tempfile", "secrets"))  # modules that draw on behalf of their caller
+TIMES = ("time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "perf_counter_ns", "sleep")
+DRAWS = (
+    "random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "gauss", "normalvariate",
+    "expovariate", "triangular", "betavariate", "getrandbits", "randbytes",
+)  # fmt: skip
+WATCHED: list[tuple[Any, str, str]] = [
+    *[(time, name, INSTEAD) for name in TIMES],
+    *[(random, name, CHANCE) for name in DRAWS],
+    (random, "seed", CHANCE),
+    (random.Random, "seed", CHANCE),
+    (os, "urandom", CHANCE),
+    (threading.Thread, "start", "NewTask()"),
+    (subprocess.Popen, "__init__", "tasks"),
+    (socket.socket, "__init__", "a Channel"),
+]
+
+
+@contextmanager
+def guarded(harnesses: list[Harness]) -> Iterator[list[Harness]]:
+    """While inside, the listed harnesses' runs fail when one of their tasks calls a watched function."""
+    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in WATCHED]
+    thread = threading.get_ident()
+
+    def watch(owner: Any, name: str, instead: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            running = next((harness for harness in harnesses if harness.running), None)
+            if running is not None and threading.get_ident() == thread:
+                see(running, owner, name, instead, args)
+            return original(*args, **kwargs)
+
+        return watched
+
+    for (owner, name, instead), (_, _, original) in zip(WATCHED, originals):
+        setattr(owner, name, watch(owner, name, instead, original))
+    try:
+        yield harnesses
+    finally:
+        for owner, name, original in originals:
+            setattr(owner, name, original)
+
+
+def see(harness: Harness, owner: Any, name: str, instead: str, args: tuple[Any, ...]) -> None:
+    """A watched function is called while a run is on: a failure, if it is the program that calls it."""
+    if name == "seed":
+        value = args[-1] if len(args) > (owner is not random) else None
+        if value is not None:
+            harness.seeded = harness.seeded or owner is random
+            return
+    elif owner is random and harness.seeded:
+        return
+    where = userland_line(sys._getframe(2), instead)
+    if where is not None and harness.failure is None:
+        what = "random.Random" if owner is random.Random else f"{getattr(owner, '__name__', owner)}.{name}"
+        harness.failure = uncontrolled(where, what.removesuffix(".__init__"), instead)
+
+
+def uncontrolled(where: str, what: str, instead: str) -> Failure:
+    """The failure of a call whose result is another one each time."""
+    return Failure("nondeterminism", f"{where}: {what}() is not under the checker's control; use {instead}")
+
+
+def is_library(path: str) -> bool:
+    """True for a file of Python's or of an installed package."""
+    return path.startswith(STANDARD) or "site-packages" in path
+
+
+def userland_line(frame: Any, instead: str) -> str | None:
+    """file:line of the program's call; None if it is pyos or a library that calls, on its own behalf.
+
+    A library's use of the time (a log's time stamps, what it measures at a collection of garbage) is its own affair;
+    chance, a thread, a process or a socket is not.
+    """
+    while frame is not None:
+        module, path = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
+        if module.startswith("pyos.") or (path.startswith("<") and module != "__main__"):
+            return None
+        if not is_library(path):
+            return f"{path}:{frame.f_lineno}"
+        if instead == INSTEAD or (instead == CHANCE and module not in OF_CHANCE):
+            return None
+        frame = frame.f_back
+    return None

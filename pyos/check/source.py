@@ -1,0 +1,156 @@
+"""What a line of a program names, read off its source: variables it reads or writes, and sets whose order it uses.
+
+Only names, attributes and items are followed (`box[0]`, `self.rows`), from the variable at the root. A method call
+counts as a write unless the method is known to read only.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+READ_ONLY = frozenset(("get", "keys", "values", "items", "count", "index", "copy", "join", "format", "split"))
+KEEPS_ORDER = frozenset(("list", "tuple", "iter", "enumerate", "zip", "map", "filter", "next"))
+KEEPS_ORDER_METHODS = frozenset(("extend", "join"))
+ANY_ORDER = frozenset(("sorted", "set", "frozenset", "sum", "min", "max", "any", "all", "len"))
+NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+CHAIN = (ast.Name, ast.Attribute, ast.Subscript)
+LONGEST = 40  # characters of an expression
+
+
+@dataclass(frozen=True)
+class Access:
+    """A variable named in a line: `root` is the variable, `text` the expression that starts there."""
+
+    root: str
+    text: str
+    write: bool
+    bare: bool  # the variable itself, nothing in it
+
+
+@dataclass
+class Source:
+    """One file: for each line its accesses, and the expressions whose iteration order is used; the lines that yield."""
+
+    accesses: dict[int, list[Access]] = field(default_factory=dict)
+    yields: set[int] = field(default_factory=set)
+    ordered: dict[int, list[ast.expr]] = field(default_factory=dict)
+    in_any_order: set[int] = field(default_factory=set)  # ids of nodes whose order is lost again
+
+    def visit(self, node: ast.AST) -> None:
+        """Enter what is in a syntax tree."""
+        self._see_order(node)
+        if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await):
+            self.yields.add(node.lineno)
+        if isinstance(node, ast.Call) and isinstance(node.func, CHAIN):
+            if isinstance(node.func, ast.Attribute):
+                self._enter(node.func, node.func.attr not in READ_ONLY, "()")
+            for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+                self.visit(argument)
+        elif isinstance(node, ast.AugAssign):
+            self._enter(node.target, True)
+            self._enter(node.target, False)
+            self.visit(node.value)
+        elif isinstance(node, CHAIN):
+            self._enter(node, not isinstance(node.ctx, ast.Load))
+        else:
+            for child in ast.iter_child_nodes(node):
+                self.visit(child)
+
+    def _enter(self, node: ast.expr, write: bool, after: str = "") -> None:
+        base = node
+        while isinstance(base, ast.Attribute | ast.Subscript):
+            if isinstance(base, ast.Subscript):
+                self.visit(base.slice)
+            base = base.value
+        if not isinstance(base, ast.Name):
+            self.visit(base)
+            return
+        text = ast.unparse(node) + after
+        text = text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+        self.accesses.setdefault(node.lineno, []).append(Access(base.id, text, write, base is node))
+
+    def _see_order(self, node: ast.AST) -> None:
+        """Enter the expressions that are gone through in an order that shows."""
+        found: list[ast.expr] = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ANY_ORDER:
+            self.in_any_order.update(map(id, node.args))
+        if id(node) in self.in_any_order:
+            return
+        if isinstance(node, ast.For) and any(map(has_yield, node.body)):
+            found = [node.iter]
+        elif isinstance(node, ast.ListComp):
+            found = [part.iter for part in node.generators]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KEEPS_ORDER:
+            found = list(node.args)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr in KEEPS_ORDER_METHODS:
+                found = list(node.args)
+            elif node.func.attr == "pop" and not node.args:
+                found = [node.func.value]
+        found += [part.iter for each in found if isinstance(each, ast.GeneratorExp) for part in each.generators]
+        for expression in found:
+            self.ordered.setdefault(expression.lineno, []).append(expression)
+
+
+def has_yield(node: ast.AST) -> bool:
+    """True if something is yielded or awaited here, functions that are only defined here left out."""
+    if isinstance(node, NESTED):
+        return False
+    if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await):
+        return True
+    return any(map(has_yield, ast.iter_child_nodes(node)))
+
+
+def source_of(path: str) -> Source:
+    """What is in a file as it is now; nothing if it cannot be read."""
+    source = Source()
+    linecache.checkcache(path)
+    try:
+        tree = ast.parse("".join(linecache.getlines(path)))
+    except (SyntaxError, ValueError):
+        return source
+    source.visit(tree)
+    return source
+
+
+# --- the values of expressions, without running any code of the program's
+
+
+def value_of(node: ast.expr, names: dict[str, Any]) -> Any:
+    """The value of a simple expression; None if it is not one."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        return getattr(value_of(node.value, names), "__dict__", {}).get(node.attr)
+    if isinstance(node, ast.Set):
+        return {item.value for item in node.elts if isinstance(item, ast.Constant)}
+    if isinstance(node, ast.BinOp):
+        return value_of(node.left, names)  # of two sets: their elements are alike
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
+        value = value_of(node.args[0], names)
+        if node.func.id in ("set", "frozenset") and type(value) in (list, tuple, dict, set, frozenset, str):
+            return set(value)
+    return None
+
+
+def unordered(value: Any) -> bool:
+    """True for a set whose order may be another one in another process, or for other objects."""
+    return isinstance(value, set | frozenset) and len(value) > 1 and not all(map(hashes_alike, value))
+
+
+def hashes_alike(value: Any) -> bool:
+    """True for a value that has the same hash in every process."""
+    if type(value) is tuple:
+        return all(map(hashes_alike, value))
+    return type(value) in (int, float, bool, complex)
+
+
+def sets_in_line(source: Source, line: int, names: dict[str, Any]) -> Iterator[str]:
+    """The sets whose order a line depends on, as they are written there."""
+    for node in source.ordered.get(line, ()):
+        if unordered(value_of(node, names)):
+            yield ast.unparse(node)

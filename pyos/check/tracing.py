@@ -1,0 +1,132 @@
+"""Follows a recorded run line by line: which Python variables each step names, and what in it cannot be repeated.
+
+A story can so name two steps that race on a Python object. Calls of C functions are watched as well: real time and
+chance are seen here however they were imported, where guards.py sees only what is called by its module.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from inspect import CO_COROUTINE, CO_GENERATOR
+from types import BuiltinFunctionType, FrameType
+from typing import Any
+
+from pyos.check.guards import CHANCE, INSTEAD, TIMES, is_library, uncontrolled, userland_line
+from pyos.check.isolation import is_mutable
+from pyos.check.recorder import Recorder
+from pyos.check.report import Failure
+from pyos.check.source import Source, sets_in_line, source_of
+from pyos.kernel.loader import PACKAGE
+
+UNSEEDED = random._inst
+TASK = CO_GENERATOR | CO_COROUTINE
+
+
+class Tracer:
+    """Enters what each step names into the recorder's rows; `saw` is told what cannot be repeated."""
+
+    def __init__(self, recorder: Recorder, saw: Callable[[Failure], None], is_seeded: Callable[[], bool]) -> None:
+        self.recorder = recorder
+        self.saw = saw
+        self.is_seeded = is_seeded
+        self.sources: dict[str, Source | None] = {}  # by path; None for those that are not the program's
+        self.kept: list[Any] = []  # objects that were named, which keeps their ids their own
+
+    @contextmanager
+    def tracing(self) -> Iterator[None]:
+        """While inside, lines and calls are followed; not if a debugger or a profiler is doing that already."""
+        trace, profile = sys.gettrace(), sys.getprofile()
+        replaceable = trace is None or type(trace).__module__.startswith("coverage.")
+        self.kept.clear()
+        if replaceable:
+            sys.settrace(self._enter)
+        if profile is None:
+            sys.setprofile(self._called)
+        try:
+            yield
+        finally:
+            if profile is None:
+                sys.setprofile(None)
+            if replaceable:
+                sys.settrace(trace)
+
+    def source_of(self, path: str) -> Source | None:
+        """What is in a file, if it is neither pyos's nor a library's."""
+        if path not in self.sources:
+            foreign = path.startswith((PACKAGE, "<")) or is_library(path)
+            self.sources[path] = None if foreign else source_of(path)
+        return self.sources[path]
+
+    # --- lines
+
+    def _enter(self, frame: FrameType, event: str, arg: Any) -> Any:
+        source = self.source_of(frame.f_code.co_filename)
+        if source is None:
+            return None
+        if self.recorder.in_step and frame.f_lineno in source.yields:
+            self._enter_accesses(frame, source, writes=True)  # the task goes on in the middle of this line
+        return self._line
+
+    def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
+        path, line = frame.f_code.co_filename, frame.f_lineno
+        source = self.source_of(path)
+        if event == "line" and self.recorder.in_step and source is not None:
+            if frame.f_code.co_flags & TASK:
+                self.recorder.rows[-1].last_line = f"{path}:{line}"
+            names = {**frame.f_globals, **frame.f_locals} if line in source.ordered else {}
+            for name in sets_in_line(source, line, names):
+                message = f"{path}:{line}: the order of the set {name} is another in each process; use sorted()"
+                self.saw(Failure("nondeterminism", message))
+            self._enter_accesses(frame, source, writes=line not in source.yields)
+        return self._line
+
+    def _enter_accesses(self, frame: FrameType, source: Source, writes: bool) -> None:
+        """Enter the variables that a line names: the objects they hold, and those that tasks share themselves.
+
+        `writes`: those that are written as well; a line that yields reads before it and writes after it.
+        """
+        code, local, outer = frame.f_code, frame.f_locals, frame.f_globals
+        accesses = self.recorder.rows[-1].accesses
+        for access in source.accesses.get(frame.f_lineno, ()):
+            root = access.root
+            if access.write and not writes:
+                continue
+            if root in local:
+                value, shared = local[root], root in code.co_freevars or root in code.co_cellvars
+            elif root in outer or root in code.co_names:
+                value, shared = outer.get(root), True
+            else:
+                continue
+            key: Any = None
+            if is_mutable(value):
+                key = id(value)
+                self.kept.append(value)
+            elif shared and access.bare:
+                key = (code.co_filename, root)
+            if key is not None and (key not in accesses or access.write):
+                accesses[key] = access
+
+    # --- calls of C functions
+
+    def _called(self, frame: FrameType, event: str, function: Any) -> None:
+        if event != "c_call" or not self.recorder.in_step or type(function) is not BuiltinFunctionType:
+            return
+        name, owner = function.__name__, function.__self__
+        module = getattr(owner, "__name__", "")
+        if (module == "time" and name in TIMES) or (owner is datetime.datetime and name in ("now", "utcnow")):
+            self._report(frame, f"{module}.{name}", INSTEAD)
+        elif owner is datetime.date and name == "today":
+            self._report(frame, "date.today", INSTEAD)
+        elif module == "posix" and name == "urandom":
+            self._report(frame, "os.urandom", CHANCE)
+        elif owner is UNSEEDED and name in ("random", "getrandbits") and not self.is_seeded():
+            self._report(frame, f"random.{name}", CHANCE)
+
+    def _report(self, frame: FrameType, what: str, instead: str) -> None:
+        where = userland_line(frame, instead)
+        if where is not None:
+            self.saw(uncontrolled(where, what, instead))

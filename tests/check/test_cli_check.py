@@ -1,0 +1,368 @@
+"""`python -m pyos check`: options, exit codes, and what is printed."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from pyos.cli import main
+
+RACY = """
+    from pyos import eventually
+
+    def main(*argv):
+        total = [0]
+
+        def count():
+            seen = total[0]
+            yield
+            total[0] = seen + 1
+
+        eventually(lambda: total[0] == 2)
+        return [count(), count()]
+"""
+FAMILY = """
+    from pyos import NewTask, WaitTask
+
+    print("loading")
+
+    def child():
+        return
+        yield
+
+    def main(*argv):
+        print("running")
+        first = yield NewTask(child())
+        second = yield NewTask(child())
+        yield WaitTask(first)
+        yield WaitTask(second)
+        return argv
+"""
+TURNS = """
+    def main():
+        order = []
+
+        def work(name):
+            yield
+            order.append(name)
+
+        return [work(name) for name in "abc"], lambda: "".join(order)
+"""
+ENDLESS = """
+    def main():
+        def work():
+            for _ in range(20):
+                yield
+
+        return [work() for _ in range(4)]
+"""
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write a program file, and be in its folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text, name="program.py"):
+        (tmp_path / name).write_text(textwrap.dedent(text))
+        return name
+
+    return write
+
+
+@pytest.fixture
+def check(write, capsys):
+    """Check a program given by its text; answers the exit code, and what was printed on both streams."""
+
+    def check(text, *options, args=()):
+        code = main(["check", *options, write(text), *args])
+        return code, *capsys.readouterr()
+
+    return check
+
+
+# --- exit codes
+
+
+def test_nothing_found_is_0(check):
+    code, out, err = check(FAMILY, "--strategy=dfs", "--budget=none")
+    assert code == 0
+    assert out.startswith("program.py: 11 schedules by dfs, complete: every schedule that matters; nothing found (")
+    assert err == ""
+
+
+def test_a_failure_is_1_and_its_story_is_printed(check):
+    code, out, err = check(RACY)
+    assert code == 1
+    assert out.startswith("program.py: 1 schedule by portfolio, not complete: stopped at the first failure; 1 failure")
+    assert "\n\neventually: <lambda> (program.py:12) does not hold at the end\n" in out
+    assert "race on total" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (RACY, ["--budget=3x"], "'3x' is neither a time"),
+        (RACY, ["--budget=0"], "'0' is no budget"),
+        (RACY, ["--budget=-1s"], "'-1s' is no budget"),
+        (RACY, ["--budget=nans"], "'nans' is no budget"),
+        (RACY, ["--jobs=0"], "--jobs is at least 1, not 0"),
+        (RACY, ["--depth=0"], "depth is at least 1, not 0"),
+        (RACY, ["--max-steps=0"], "max_steps is at least 1, not 0"),
+        (RACY, ["--strategy=guess"], "invalid choice: 'guess'"),
+        (RACY, ["--replay=what"], "not a replay string: 'what'"),
+        (RACY, ["--isolated"], "'total' (a list) is shared by tasks 1 and 2"),
+        (RACY, ["--html=no/such/folder.html"], "cannot write no/such/folder.html: there is no such folder"),
+        ("def main(:", [], "program.py:1: syntax error"),
+        ("main = 5", [], "main in program.py is no function"),
+        ("", [], "program.py has no main"),
+        ("import nothing_like_it\n", [], "cannot check program.py: it raised ModuleNotFoundError while loading"),
+        ("from pyos.kernel import kernel\n", [], "userland may not import pyos.kernel"),
+        ("def main(): return 5\n", [], "a program is a generator, or a function that returns a list of them, not 5"),
+        ("def main(): return [5]\n", [], "a task is a generator or coroutine object, not int"),
+        ("def main(): return 1 / 0\n", [], "cannot check program.py: it raised ZeroDivisionError while loading"),
+    ],
+)
+def test_what_is_wrong_before_the_first_step_is_2_and_one_line(check, text, options, message):
+    code, out, err = check(text, *options)
+    assert code == 2
+    assert out == ""
+    assert err.splitlines()[-1].startswith("pyos: ")
+    assert message in err.splitlines()[-1]
+
+
+def test_a_main_that_does_not_take_the_arguments_is_2(check):
+    code, _, err = check(TURNS, args=["x"])
+    assert code == 2
+    assert "program.py cannot be called so: too many positional arguments; usage: main()" in err
+
+
+def test_a_file_that_is_not_there_is_2(write, capsys):
+    write(RACY)
+    assert main(["check", "other.py"]) == 2
+    assert capsys.readouterr().err == "pyos: cannot check other.py: no such program\n"
+
+
+# --- programs
+
+
+def test_arguments_reach_main_as_strings(check):
+    code, out, _ = check(FAMILY.replace("return argv", "raise ValueError(argv)"), args=["a", "--b"])
+    assert code == 1
+    assert "ValueError: ('a', '--b')" in out
+
+
+def test_our_own_options_after_the_program_are_its_arguments_and_that_is_said(check):
+    code, _, err = check(FAMILY, args=["--budget=3"])
+    assert code == 0
+    assert (
+        err == "pyos: note: --budget=3 is taken as an argument of the program; options of check go before program.py\n"
+    )
+
+
+def test_the_top_level_runs_afresh_for_each_schedule(check):
+    text = TURNS.replace("order = []", "").replace("    def main():", "    order = []\n\n    def main():")
+    code, out, _ = check(text, "--strategy=dfs", "--budget=none")
+    assert code == 0
+    assert "90 schedules" in out
+    assert re.findall(r"^ *15 x (...)$", out, re.MULTILINE)
+    assert sorted(re.findall(r"x (\w+)$", out, re.MULTILINE)) == ["abc", "acb", "bac", "bca", "cab", "cba"]
+
+
+def test_what_the_program_prints_is_not_shown(check):
+    _, out, err = check(FAMILY, "--budget=5")
+    assert "loading" not in out + err
+    assert "running" not in out + err
+
+
+def test_an_async_main_is_init(check):
+    code, out, _ = check("from pyos import Sleep\nasync def main():\n    await Sleep(1)\n    return 7\n")
+    assert code == 0
+    assert "complete" in out
+
+
+def test_a_forgotten_yield_is_warned_of_once(check):
+    code, _, err = check("from pyos import Sleep\ndef main():\n    Sleep(1)\n    yield\n    yield\n")
+    assert code == 0
+    assert err.count("does nothing without yield") == 1
+
+
+def test_exec_finds_programs_beside_the_checked_one(write, tmp_path, monkeypatch, capsys):
+    write("def main():\n    yield\n    return 'from beside'\n", "other.py")
+    write("from pyos import Exec, WaitTask\ndef main():\n    return (yield WaitTask((yield Exec('other.py')))).value\n")
+    monkeypatch.chdir("/")
+    assert main(["check", str(tmp_path / "program.py")]) == 0
+
+
+# --- strategies and budgets
+
+
+@pytest.mark.parametrize("strategy", ["portfolio", "dfs", "dpor", "random", "pct", "delay", "production"])
+def test_every_strategy_says_how_it_was_bounded(check, strategy):
+    code, out, _ = check(ENDLESS, f"--strategy={strategy}", "--budget=40")
+    assert code == 0
+    number = 1 if strategy == "production" else 40
+    bound = {
+        "random": "a random sample",
+        "production": "one schedule, production's",
+        "delay": "at most 2 deviations from production order",
+        "pct": "a bug of depth 3 is hit by a run with a probability of at least ",
+    }.get(strategy, "40 schedules used up")
+    assert re.match(rf"program.py: {number} schedules? by {strategy}, not complete: .*{re.escape(bound)}", out)
+
+
+def test_a_budget_in_seconds_ends_the_check(check):
+    code, out, _ = check(ENDLESS, "--budget=0.2s", "--strategy=dfs")
+    assert code == 0
+    assert "not complete: 0.2 s used up" in out
+
+
+@pytest.mark.parametrize(("text", "value"), [("30s", 30.0), ("5m", 300.0), ("1.5h", 5400.0), ("7", 7), ("none", None)])
+def test_budgets_are_times_or_schedules(text, value):
+    from pyos.check.command import budget
+
+    assert budget(text) == value
+    assert type(budget(text)) is type(value)
+
+
+def test_isolated_tasks_are_reduced(check):
+    text = FAMILY.replace("return argv", "return 1")
+    assert "6 schedules by dpor, complete" in check(text, "--strategy=dpor", "--isolated")[1]
+    assert "11 schedules by dpor, complete" in check(text, "--strategy=dpor")[1]
+
+
+def test_delays_and_depth_are_given_to_their_strategies(check):
+    assert "at most 1 deviation from" in check(ENDLESS, "--strategy=delay", "--delays=1", "--budget=9")[1]
+    one, three = (check(ENDLESS, "--strategy=pct", f"--depth={n}", "--budget=9")[1] for n in (1, 3))
+    assert "a bug of depth 1 is hit by a run with a probability of at least 0.25" in one
+    assert "a bug of depth 3 is hit" in three
+
+
+def test_max_steps_and_leaks(check):
+    assert "livelock: not at its end after 20 steps" in check(ENDLESS, "--max-steps=20")[1]
+    leaky = "from pyos import Sleep, NewTask\ndef w(): yield Sleep(9)\ndef main():\n    yield NewTask(w())\n    yield\n"
+    assert check(leaky)[0] == 1
+    assert check(leaky, "--no-leaks", "--budget=50")[0] == 0
+
+
+def test_keep_going_finds_one_failure_of_each_kind(check):
+    text = """
+        def main():
+            order = []
+
+            def work(name):
+                yield
+                order.append(name)
+
+            def outcome():
+                if order[0] == "b":
+                    raise ValueError(order)
+                assert order[0] != "c"
+
+            return [work(name) for name in "abc"], outcome
+    """
+    code, out, _ = check(text, "--keep-going", "--strategy=dfs", "--budget=none")
+    assert code == 1
+    assert "90 schedules by dfs, complete: every schedule that matters; 2 failures found" in out
+    assert out.count("to see it again:") == 2
+    assert "30 x error" in out
+    assert "30 x assertion" in out
+
+
+# --- several processes
+
+
+@pytest.mark.parametrize("options", [["--strategy=dfs"], ["--strategy=dfs", "--keep-going"], ["--strategy=dpor"]])
+def test_processes_share_the_exhaustive_strategies(check, options):
+    text = TURNS.replace("yield\n", "yield; yield\n")
+    alone = check(text, "--budget=none", *options)
+    shared = check(text, "--budget=none", "--jobs=3", *options)
+    assert "1680 schedules" in alone[1]
+    assert re.sub(r" \(.* s\)", "", alone[1]) == re.sub(r" \(.* s\)", "", shared[1])
+    assert alone[0] == shared[0] == 0
+
+
+def test_a_failure_that_another_process_finds_is_told_here(check):
+    late = """
+        def main():
+            order = []
+
+            def work(name):
+                yield
+                order.append(name)
+
+            def outcome():
+                assert "".join(order) != "cba"
+
+            return [work(name) for name in "abc"], outcome
+    """
+    code, out, _ = check(late, "--jobs=2", "--strategy=dfs", "--budget=none")
+    assert code == 1
+    assert "assertion: the outcome function raised AssertionError" in out
+    assert "to see it again:" in out
+
+
+def test_processes_share_a_budget_of_schedules(check):
+    for strategy in ("random", "pct", "portfolio"):
+        assert "101 schedules by" in check(ENDLESS, "--jobs=2", f"--strategy={strategy}", "--budget=101")[1]
+
+
+# --- a process of its own: terminal, signals, replay
+
+
+def run(*words, **options):
+    command = [sys.executable, "-m", "pyos", "check", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+def on_a_terminal(*words, **variables):
+    """What is printed when standard output is a terminal."""
+    master, slave = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | variables
+    command = [sys.executable, "-m", "pyos", "check", *words]
+    process = subprocess.Popen(command, stdout=slave, stderr=slave, stdin=slave, env=environment)
+    os.close(slave)
+    chunks = []
+    while True:
+        try:
+            chunk = os.read(master, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    os.close(master)
+    assert process.wait(timeout=60) == 1
+    return b"".join(chunks).decode()
+
+
+def test_colours_are_for_terminals_and_no_color_is_honoured(write):
+    program = write(RACY)
+    assert "\033[31m" in on_a_terminal(program)
+    assert "\033" not in on_a_terminal(program, NO_COLOR="1")
+    assert "\033" not in run(program).stdout
+
+
+def test_what_the_terminal_cannot_show_is_escaped(write):
+    program = write("def main():\n    yield\n    raise ValueError('caf\\u00e9 \\U0001f600')\n")
+    result = run(program, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert result.returncode == 1
+    assert "caf\\xe9 \\U0001f600" in result.stdout
+
+
+def test_an_interrupt_ends_the_check_with_its_report(write):
+    command = [sys.executable, "-m", "pyos", "check", "--budget=none", write(ENDLESS)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "schedules, " in process.stderr.readline()  # it is on its way
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.match(r"program.py: \d+ schedules by portfolio, not complete: interrupted; nothing found", out)

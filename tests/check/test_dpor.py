@@ -1,0 +1,113 @@
+"""The reduction is sound: what all schedules show, dpor shows with one run for each trace.
+
+A trace is what schedules have in common that differ only in the order of independent steps; here all schedules are
+run, and their traces counted.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+
+import pyos
+from pyos import Cell, NewTask, WaitTask, always
+from tests.check.explore import TooMany, by_brute_force, by_dpor
+from tests.check.random_programs import program_of, programs
+
+EXAMPLES = int(os.environ.get("PYOS_DPOR_EXAMPLES", "150"))
+MOST = 150  # schedules of a random program
+CUT_SHORT = {"error", "assertion", "leak"}  # failures that end a run before its trace is complete
+
+SUBTLE = {  # what each program shows only in another order -> the program
+    "a ready task that is killed": (False, ((("kill", 2, "KILL", 0),), (("store", 1), ("yield",)), (("load",),))),
+    "a permit that a killed task was given": (
+        False,
+        ((("down",), ("up",)), (("down",),), (("kill", 2, "KILL", 0), ("timeout", 0, ("down",)))),
+    ),
+    "an item that a killed task was given": (
+        False,
+        ((("get", 1),), (("put", 1), ("kill", 1, "KILL", 0)), (("timeout", 0, ("get", 1)),)),
+    ),
+    "a zombie that its parent reaps": (True, ((("wait task", 2),), (("yield",),), (("wait task", 2),))),
+    "a zombie that a wait for any child reaps": (True, ((("wait any",),), (("yield",),), (("wait task", 2),))),
+    "a zombie whose parent ends": (False, ((("spawn", (("yield",),), False, False),), (("wait task", 3),))),
+    "two failures, of which the first ends the run": (False, ((("raise",),), (("assert",),))),
+    "a tid before there is such a task": (True, ((("down",),), (("send", 3),), (("receive",),))),
+    "a linked child that is killed by its parent's end": (
+        False,
+        ((("spawn", (("load",),), True, True),), (("store", 1),)),
+    ),
+    "a linked child that fails": (
+        False,
+        ((("spawn", (("kill", 1, "TERM", 1), ("wait",)), False, True), ("store", 1)), (("load",),)),
+    ),
+    "a waiter that is killed before it is told of an error": (
+        False,
+        ((("wait task", 2),), (("yield",), ("raise",)), (("kill", 1, "KILL", 0),)),
+    ),
+    "a killed waiter of a condition": (
+        False,
+        ((("wait condition",),), (("wait condition",),), (("notify",), ("kill", 1, "KILL", 0))),
+    ),
+    "alarms that are due together": (
+        False,
+        ((("timeout", 1, ("get", 0)), ("load",)), (("timeout", 1, ("get", 0)), ("store", 1))),
+    ),
+    "a choice of the program's": (False, ((("choose",), ("store", 1)), (("load",),))),
+}
+
+
+def compare(described, most):
+    program = program_of(described)
+    outcomes, traces, schedules = by_brute_force(program, most)
+    reduced, runs = by_dpor(program)
+    assert reduced == outcomes
+    if not outcomes & CUT_SHORT:
+        assert runs == len(traces)
+    return schedules, runs
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(programs)
+def test_dpor_sees_the_outcomes_and_the_failures_of_every_schedule_of_a_random_program(described):
+    try:
+        compare(described, MOST)
+    except TooMany:
+        assume(False)
+
+
+@pytest.mark.parametrize("described", SUBTLE.values(), ids=SUBTLE)
+def test_dpor_sees_what_depends_on(described):
+    schedules, runs = compare(described, 5_000)
+    assert runs <= schedules
+
+
+def test_a_condition_on_every_step_is_seen_broken_between_independent_steps():
+    def program():
+        first, second = Cell(0), Cell(0)
+
+        def stores(cell):
+            yield cell.store(1)
+
+        def second_is_not_first_to_be_stored():
+            made = [cell.kernel_object for cell in (first, second)]
+            return not (made[1] is not None and made[1].value and not (made[0] is not None and made[0].value))
+
+        always(second_is_not_first_to_be_stored)
+        return [stores(first), stores(second)]
+
+    report = pyos.check(program, strategy="dpor", isolated=True, budget=None)
+    assert [failure.kind for failure in report.failures] == ["invariant"]
+
+
+def test_what_random_answers_is_the_same_in_every_run():
+    def program():
+        tid = yield NewTask(draws())
+        return (yield WaitTask(tid)).value
+
+    def draws():
+        return (yield pyos.Random())
+
+    assert len(pyos.check(program, strategy="dfs", budget=None).outcomes) == 1

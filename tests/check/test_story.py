@@ -1,0 +1,357 @@
+"""The story of a failure: what a person reads, in at most 100 columns."""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import os
+import re
+import sys
+
+import pytest
+
+import pyos
+from pyos import KILL, Cell, Channel, KillTask, Lock, NewTask, Receive, Send, Sleep, WaitTask, eventually
+from pyos.check.report import Failure
+from pyos.check.story import tell
+from tests.check.cases import crossed, late, lost_update, racy
+from tests.kernel.programs import fails, yields
+
+CODES = re.compile(r"\033\[[0-9;]*m")
+
+
+def story(program, **options):
+    """The story of a program's one failure."""
+    (failure,) = pyos.check(program, **{"budget": 1000, **options}).failures
+    return failure.story
+
+
+def line_of(function, text):
+    """The number of the first line with this text from the function's start on."""
+    lines = linecache.getlines(sys.modules[function.__module__].__file__)
+    start = function.__code__.co_firstlineno
+    return next(number for number, line in enumerate(lines[start - 1 :], start) if text in line)
+
+
+def test_it_tells_the_verdict_then_how_it_was_found_then_each_step():
+    lines = story(crossed).splitlines()
+    assert lines[0].startswith("deadlock: a cycle of waits: ")
+    assert re.fullmatch(r"found by delay 1 in schedule \d+; 4 steps, 1 out of production's order \(\*\)", lines[1])
+    assert re.fullmatch(r"step  where +1 work +2 work", lines[3])
+    number = line_of(crossed, "first.acquire()")
+    assert re.fullmatch(rf"   1  \S*cases\.py:{number} +Acquire\(a\) +\|", lines[4])
+    assert re.fullmatch(rf"   2\* \S*cases\.py:{number} +\| +Acquire\(b\)", lines[5])
+    assert re.fullmatch(rf"   3  \S*cases\.py:{number + 1} +\| +Acquire\(a\) blocks", lines[6])
+    assert re.fullmatch(rf"   4  \S*cases\.py:{number + 1} +Acquire\(b\) blocks +\|", lines[7])
+
+
+def test_columns_stay_below_their_heads():
+    lines = story(crossed).splitlines()
+    second = lines[3].index("2 work")
+    assert lines[5].index("Acquire(b)") == second
+    assert lines[4].rindex("|") == second
+
+
+def test_the_wait_cycle_and_each_tasks_innermost_line_are_told():
+    text = story(crossed)
+    number = line_of(crossed, "second.acquire()")
+    assert re.search(rf'\n  1 work, \S*cases\.py:{number} in work: lock "b" held by 2 \(work\)\n', text)
+    assert re.search(rf'\n  2 work, \S*cases\.py:{number} in work: lock "a" held by 1 \(work\)\n', text)
+
+
+def test_the_command_to_see_it_again_comes_last():
+    (failure,) = pyos.check(crossed, seed=3).failures
+    assert failure.story.endswith(f"to see it again:\n  pyos.check(crossed, seed=3, replay='{failure.replay}')")
+
+
+# --- the racing pair
+
+
+def races(program, **options):
+    """What the story says about the race, in one line."""
+    found = re.search(r"\n\nrace on (.*?)(\n\n|$)", story(program, **options), re.DOTALL)
+    return None if found is None else " ".join(found[1].split())
+
+
+def test_two_steps_that_race_on_a_python_variable_are_named():
+    place = r"\S*cases\.py:\d+"
+    expected = (
+        rf"total: step 2 \(task 2, {place}\): reads total\[0\], before step 3 \(task 1, {place}\): writes total\[0\]"
+    )
+    assert re.fullmatch(expected, races(lost_update))
+
+
+def test_two_steps_that_race_on_a_kernel_object_are_named():
+    first, second = line_of(late, "ready.load()"), line_of(late, "ready.store(True)")
+    expected = rf'cell "ready": step 2 \(task 2, \S+:{first}\): Load\(ready\), before \(task 1, \S+:{second}\): Store'
+    assert re.match(expected, races(late))
+
+
+def test_a_deadlocks_race_is_the_pair_that_the_deviation_has_turned_round():
+    assert re.match(
+        r'lock "b": step 2 \(task 2, .*\): Acquire\(b\), before step 4 \(task 1, .*\): Acquire\(b\)', races(crossed)
+    )
+
+
+def test_a_race_on_a_global_and_on_an_attribute_is_seen():
+    class Account:
+        def __init__(self):
+            self.balance = 0
+
+    def program():
+        account = Account()
+
+        def pay():
+            seen = account.balance
+            yield
+            account.balance = seen + 1
+
+        eventually(lambda: account.balance == 2)
+        return [pay(), pay()]
+
+    assert "reads account.balance, before step 3" in races(program)
+    assert "writes account.balance" in races(program)
+
+
+def test_messages_race_on_the_mailbox():
+    def program():
+        def tell_it(boss, what):
+            yield Send(boss, what)
+
+        yield NewTask(tell_it(1, "a"))
+        yield NewTask(tell_it(1, "b"))
+        got = []
+        while len(got) < 2:
+            got.append((yield Receive())[1])
+        while (yield WaitTask()):
+            pass
+        assert got == ["a", "b"]
+
+    assert "the mailbox of task 1: " in races(program)
+
+
+def test_a_failure_that_is_no_race_names_none():
+    assert races(lambda: [yields(2), fails(ValueError("x"))]) is None
+
+
+# --- steps
+
+
+def test_a_blocked_step_says_which_step_brought_the_answer():
+    def program():
+        channel = Channel(name="work")
+
+        def get():
+            item = yield channel.get()
+            assert item == 6
+
+        def put():
+            yield channel.put(7)
+
+        return [get(), put()]
+
+    text = story(program)
+    assert "Get(work) blocks until 2 = 7" in text
+    assert "Put(work, 7)" in text
+    assert "raises AssertionError" in text
+
+
+def test_an_error_answer_a_death_and_the_passing_of_time_are_told():
+    def program():
+        lock = Lock("door")
+        yield Sleep(2.5)
+        with contextlib.suppress(PermissionError):
+            yield lock.release()
+        child = yield NewTask(yields(5), name="child")
+        yield
+        yield KillTask(child, KILL)
+        raise ValueError("end")
+
+    text = story(program)
+    assert re.search(r"\n +2\.5 s\n", text)
+    assert "Release(door) raises PermissionError: task 1" in " ".join(text.replace("|", " ").split())
+    assert "task 2 (child) is killed by KILL" in text
+    assert "raises ValueError: end" in text
+    assert 'raise ValueError("end")\nValueError: end\n' in text
+
+
+def test_a_yield_that_is_no_trap_says_what_was_raised():
+    def program():
+        try:
+            yield 5
+        except TypeError:
+            raise LookupError from None
+
+    assert "yield raises BadTrap: yielded 5" in story(program)
+
+
+def test_things_are_told_by_name_and_never_by_address():
+    class Thing:
+        pass
+
+    def program():
+        channel, cell, lock = Channel(3), Cell(0), Lock()
+        yield channel.put(Thing())
+        yield channel.put([Thing()] * 20)
+        yield cell.store(program)
+        yield lock.acquire()
+        child = yield NewTask(yields(1))
+        yield WaitTask(child)
+        raise ValueError(child)
+
+    text = story(program)
+    assert "0x" not in text
+    assert "Put(channel #1, <" in text
+    assert "Acquire(lock #3)" in text
+    assert "NewTask(yields()) = 2" in text
+    assert "WaitTask(2) blocks until" in text
+
+
+def test_paths_are_relative_to_here():
+    text = story(crossed)
+    assert os.getcwd() not in text
+    assert os.path.relpath(sys.modules[crossed.__module__].__file__)[-20:] in text
+
+
+# --- size
+
+
+def of_many_tasks(n):
+    def program():
+        forks = [Lock(f"fork {i}") for i in range(n)]
+
+        def philosopher(i):
+            yield forks[i].acquire()
+            yield
+            yield forks[(i + 1) % n].acquire()
+
+        return [philosopher(i) for i in range(n)]
+
+    return program
+
+
+def of_long_words():
+    def program():
+        channel = Channel(1, "a channel with quite a long name, which nobody has shortened")
+
+        def a_function_with_a_name_that_is_rather_too_long_for_any_column():
+            yield channel.put("x" * 200)
+            raise ValueError("because " + "of this " * 30)
+
+        yield NewTask(a_function_with_a_name_that_is_rather_too_long_for_any_column(), name="y" * 150)
+        yield NewTask(a_function_with_a_name_that_is_rather_too_long_for_any_column(), linked=True)
+        yield Sleep(5)
+
+    return program
+
+
+def of_a_deep_stack():
+    def dig(depth):
+        if depth:
+            yield from dig(depth - 1)
+        else:
+            yield
+            raise ValueError("bottom")
+
+    return lambda: [dig(50)]
+
+
+def livelock():
+    while True:
+        yield
+
+
+PROGRAMS = [
+    crossed,
+    lost_update,
+    late,
+    *map(of_many_tasks, (2, 3, 4, 5, 16, 17, 40)),
+    of_long_words(),
+    of_a_deep_stack(),
+    livelock,
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_no_line_is_wider_than_100_columns_but_the_command(program):
+    text = story(program, max_steps=3000)
+    body, _, command = text.partition("to see it again:\n")
+    assert command
+    assert max(map(len, body.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_colours_change_nothing_but_the_colour(program):
+    (failure,) = pyos.check(program, budget=1000, max_steps=3000).failures
+    plain, colored = tell(failure), tell(failure, color=True)
+    assert "\033" not in plain
+    assert "\033[31m" in colored
+    assert CODES.sub("", colored) == plain
+
+
+def test_many_tasks_have_lanes_which_are_free_again_once_a_task_has_ended():
+    def program():
+        def short():
+            yield
+
+        for _ in range(20):
+            yield WaitTask((yield NewTask(short())))
+        raise ValueError("end")
+
+    text = story(program)
+    assert "\nstep  where" in text
+    assert re.search(r"\n +\d+  \S+ +\| o +21 short: yield\n", text)
+    assert re.search(r"\n +\d+  \S+ +o +1 program: raises ValueError: end\n", text)
+
+
+def test_a_task_without_a_lane_is_marked():
+    assert re.search(r"(\| ){15}o  16 philosopher: Acquire\(fork 15\)", story(of_many_tasks(17)))
+    assert re.search(r"(\| ){16}\+17 philosopher: Acquire\(fork 16\)", story(of_many_tasks(17)))
+
+
+def test_a_long_run_is_elided_in_the_middle():
+    lines = story(livelock, max_steps=3000).splitlines()
+    steps = [line for line in lines if re.match(r" *\d+[ *] ", line)]
+    assert len(steps) == 60
+    assert steps[0].split()[0] == "1"
+    assert steps[-1].split()[0] == "3000"
+    assert " ...  2940 more steps" in lines
+
+
+def test_deviations_in_the_middle_of_a_long_run_are_shown():
+    def program():
+        state = []
+
+        def first():
+            for _ in range(60):
+                yield
+            state.append("first")
+            for _ in range(60):
+                yield
+
+        def second():
+            for _ in range(60):
+                yield
+            assert state, "too early"
+
+        return [first(), second()]
+
+    text = story(program, strategy="delay", delays=1)
+    assert " more steps" in text
+    assert len(re.findall(r"\n *\d+\* ", text)) == 1
+
+
+def test_a_failure_without_a_run_has_a_story():
+    assert tell(Failure("error", "what")).startswith("error: what\nfound by ")
+
+
+def test_a_report_says_what_was_seen_in_words():
+    report = pyos.check(racy, strategy="dfs", budget=None)
+    assert str(report).splitlines() == [
+        "6 schedules by dfs, complete: every schedule that matters; nothing found",
+        "outcomes:",
+        "  4 x 1",
+        "  2 x 2",
+    ]
+    bounded = pyos.check(racy, strategy="random", budget=5)
+    assert str(bounded).startswith("5 schedules by random, not complete: 5 schedules used up, a random sample; nothing")
