@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: boot test lint bench clean
+.PHONY: boot test test-web lint bench clean
 
 boot:
 	$(PYTHON) -m pyos boot userland/init.py
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest
+
+test-web: $(VENV)/dev  # needs Debian's packages chromium and chromium-driver; its pictures are in build/web
+	$(BIN)/python -m pytest -m web tests/web
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
