@@ -80,6 +80,7 @@ def budget(text: str) -> float | None:
 
 def check_program(options: argparse.Namespace) -> int:
     """Check a program file and print the report; answers the exit code."""
+    from pyos.check.explorer import Explorer
     from pyos.check.isolation import NotIsolated
     from pyos.check.replay import ReplayError, decode, identity_of
 
@@ -92,14 +93,20 @@ def check_program(options: argparse.Namespace) -> int:
     try:
         settings = settings_of(options, seed, progress)
         choices = decode(options.replay, identity) if options.replay is not None else None
-        report = run(program, identity, settings, choices, options)
-    except (ValueError, NotIsolated, ReplayError) as error:
+    except (ValueError, ReplayError) as error:
         raise UsageError(str(error)) from None
-    finally:
-        progress.clear()
-    print_report(report, options, monotonic() - progress.start)
-    if report.failures and options.html:
-        write_page(options, report.failures[0])
+    with Explorer(program, identity, settings) as explorer:
+        try:
+            report = run(explorer, choices, options.jobs)
+        except (NotIsolated, ReplayError) as error:
+            raise UsageError(str(error)) from None
+        finally:
+            progress.clear()
+        print_report(report, options, monotonic() - progress.start)
+        if report.failures and options.html:
+            write_page(options, report.failures[0])
+        if report.failures and options.pdb:
+            debug(explorer, report.failures[0])
     if report.failures:
         return 1
     return 130 if report.bound == "interrupted" else 0
@@ -151,29 +158,21 @@ def replay_command(options: argparse.Namespace, text: str) -> str:
     return shlex.join([*words, f"--replay={text}", options.program, *options.args])
 
 
-def run(program: Any, identity: str, settings: Settings, choices: Any, options: argparse.Namespace) -> Report:
+def run(explorer: Explorer, choices: Any, jobs: int) -> Report:
     """The check itself, or the replay of one schedule."""
-    from pyos.check.explorer import Explorer
     from pyos.check.jobs import check_in_processes
 
-    with Explorer(program, identity, settings) as explorer:
-        with silence(), interruptible(explorer):
-            if choices is not None:
-                report = explorer.replay(choices)
-            elif options.jobs > 1:
-                report = check_in_processes(explorer, options.jobs)
-            else:
-                report = explorer.check()
-        if options.pdb and report.failures:
-            debug(explorer, report.failures[0])
-    return report
+    with silence(), interruptible(explorer):
+        if choices is not None:
+            return explorer.replay(choices)
+        return check_in_processes(explorer, jobs) if jobs > 1 else explorer.check()
 
 
 def debug(explorer: Explorer, failure: Failure) -> None:
     """Open the debugger at the failing step."""
     from pyos.check.debugger import stop_at
 
-    print(failure.story, flush=True)
+    sys.stdout.flush()
     with explorer.witness.stopped_at_end(failure.choices) as harness:
         stop_at(harness, failure)
 
