@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import shlex
 import signal
@@ -83,6 +82,7 @@ def check_program(options: argparse.Namespace) -> int:
     from pyos.check.explorer import Explorer
     from pyos.check.isolation import NotIsolated
     from pyos.check.replay import ReplayError, decode, identity_of
+    from pyos.check.report import innermost_line
 
     log = Log()
     with silence():
@@ -100,6 +100,10 @@ def check_program(options: argparse.Namespace) -> int:
             report = run(explorer, choices, options.jobs)
         except (NotIsolated, ReplayError) as error:
             raise UsageError(str(error)) from None
+        except KeyboardInterrupt as error:
+            where = innermost_line(error)
+            log(f"interrupted in the middle of a step, at {where[0]}:{where[1]}" if where else "interrupted")
+            return 130
         finally:
             progress.clear()
         print_report(report, options, monotonic() - progress.start)
@@ -206,8 +210,7 @@ def write_page(options: argparse.Namespace, failure: Failure) -> None:
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
     """While inside, what the program prints goes nowhere."""
-    with contextlib.redirect_stdout(io.StringIO()) as nowhere:
-        nowhere.write = len  # type: ignore[method-assign]
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
 
 

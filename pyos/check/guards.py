@@ -33,6 +33,7 @@ DRAWS = (
     "random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "gauss", "normalvariate",
     "expovariate", "triangular", "betavariate", "getrandbits", "randbytes",
 )  # fmt: skip
+ONE_AT_A_TIME = threading.RLock()  # checks in several threads, as what they replace is shared by all
 WATCHED: list[tuple[Any, str, str]] = [
     *[(time, name, INSTEAD) for name in TIMES],
     *[(random, name, CHANCE) for name in DRAWS],
@@ -47,7 +48,17 @@ WATCHED: list[tuple[Any, str, str]] = [
 
 @contextmanager
 def guarded(harnesses: list[Harness]) -> Iterator[list[Harness]]:
-    """While inside, the listed harnesses' runs fail when one of their tasks calls a watched function."""
+    """While inside, the listed harnesses' runs fail when one of their tasks calls a watched function.
+
+    A check in another thread waits until this one is over.
+    """
+    with ONE_AT_A_TIME, replaced(harnesses):
+        yield harnesses
+
+
+@contextmanager
+def replaced(harnesses: list[Harness]) -> Iterator[None]:
+    """While inside, each watched function tells when a task calls it."""
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in WATCHED]
     thread = threading.get_ident()
 
@@ -63,7 +74,7 @@ def guarded(harnesses: list[Harness]) -> Iterator[list[Harness]]:
     for (owner, name, instead), (_, _, original) in zip(WATCHED, originals):
         setattr(owner, name, watch(owner, name, instead, original))
     try:
-        yield harnesses
+        yield
     finally:
         for owner, name, original in originals:
             setattr(owner, name, original)

@@ -82,6 +82,7 @@ class Signalling:
         self.kernel = kernel
         self.graces: dict[int, Alarm] = {}  # tid of a task that was sent TERM: when it gets KILL
         self.abandoned: list[str] = []  # what was said of frames that could not be closed
+        self.insists = False  # clean-up that would wait is cut short, instead of abandoning its frame
 
     def send(
         self, target: Task | None, signal: Signal, *, sender: Task | None, reason: str | None, grace: float
@@ -198,14 +199,21 @@ class Signalling:
 
         def answer(yielded: Any) -> Any:
             if yielded is None:
-                return BLOCKED
+                return wait()
             handler = kernel.handlers.get(type(yielded))
             if handler is None:
                 raise kernel.bad_trap(yielded)
             result = handler(kernel, task, yielded)
-            if result is BLOCKED and task.wait is not None:
+            if result is not BLOCKED:
+                return result
+            if task.wait is not None:
                 kernel.scheduler.unblock(task)
-            return result
+            return wait()
+
+        def wait() -> Any:
+            if self.insists:
+                raise GeneratorExit
+            return BLOCKED
 
         return answer
 

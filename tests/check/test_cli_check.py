@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -403,6 +404,36 @@ def test_what_the_terminal_cannot_show_is_escaped(write):
     result = run(program, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert result.returncode == 1
     assert "caf\\xe9 \\U0001f600" in result.stdout
+
+
+def test_a_step_that_never_ends_is_named_at_the_second_interrupt(write):
+    program = write("""
+        import sys
+
+        def main():
+            yield
+            print("in the loop", file=sys.stderr, flush=True)
+            while True:
+                pass
+    """)
+    command = [sys.executable, "-m", "pyos", "check", program]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "in the loop\n"
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.2)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.fullmatch(r"pyos: interrupted in the middle of a step, at program.py:[78]\n", err)
+
+
+def test_what_the_program_writes_to_its_output_itself_is_not_shown_either(check):
+    text = "import sys\ndef main():\n    sys.stdout.buffer.write(b'raw')\n    sys.stdout.write('text')\n    yield\n"
+    code, out, _ = check(text)
+    assert code == 0
+    assert "raw" not in out
+    assert "text" not in out
 
 
 def test_an_interrupt_ends_the_check_with_its_report(write):
