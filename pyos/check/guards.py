@@ -7,6 +7,7 @@ recorded (tracing.py). Chance is allowed once a run has called `random.seed` wit
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import socket
@@ -106,11 +107,12 @@ def is_library(path: str) -> bool:
 
 
 def userland_line(frame: Any, instead: str) -> str | None:
-    """file:line of the program's call; None if it is pyos or a library that calls, on its own behalf.
+    """file:line of the program's call; None if it is pyos, a library or a callback of the collector's that calls.
 
-    A library's use of the time (a log's time stamps, what it measures at a collection of garbage) is its own affair;
-    chance, a thread, a process or a socket is not.
+    A library's use of the time (a log's time stamps) is its own affair; chance, a thread, a process or a socket is not.
     """
+    if any(getattr(callback, "__code__", None) is frame.f_code for callback in gc.callbacks):
+        return None
     while frame is not None:
         module, path = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
         if module.startswith("pyos.") or (path.startswith("<") and module != "__main__"):

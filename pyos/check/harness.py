@@ -114,8 +114,9 @@ class Harness:
 
     def begin(self, chooser: Chooser) -> None:
         """Kill what the last run has left, and wind everything back."""
-        self.queue.choose = self.kernel.choose = chooser
+        self.kernel.choose = first  # the clean-up of what the last run has left belongs to no run
         self.kernel.reset()
+        self.queue.choose = self.kernel.choose = chooser
         if self.rolled:
             self.kernel.random.seed(self.kernel.seed)
             self.rolled = False
