@@ -19,12 +19,12 @@ test-slow: $(VENV)/dev
 test-web: $(VENV)/dev  # needs Debian's packages chromium and chromium-driver; its pictures are in build/web
 	$(BIN)/python -m pytest -m web tests/web
 
-test-others: $(addprefix .venv-,$(OTHERS))  # the kernel's tests on each other CPython that is found
+test-others: $(addprefix test-on-,$(OTHERS))  # the kernel's tests on each other CPython that is found
 
-.venv-%: pyproject.toml
-	python$* -m venv $@
-	$@/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	$@/bin/python -m pytest --quiet tests/kernel
+test-on-%:
+	python$* -m venv $(VENV)-$*
+	$(VENV)-$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(VENV)-$*/bin/python -m pytest --quiet tests/kernel
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
