@@ -39,7 +39,7 @@ class Explorer:
         self.budget = Budget(settings.budget)
         self.report = Report(settings.strategy, seed=self.seed)
         self.interrupted = False
-        self.next_sample = 1
+        self.next_sample = 4  # production's schedule is looked at before
         self.stack = ExitStack()
 
     def __enter__(self) -> Explorer:

@@ -232,6 +232,16 @@ def test_pct_finds_a_bug_of_its_depth_as_often_as_it_promises():
     assert found / 400 > promised * 0.8
 
 
+def test_pct_counts_tasks_that_are_never_ready_together():
+    def program():
+        for _ in range(5):
+            yield WaitTask((yield NewTask(yields(3))))
+
+    strategy = Pct(2, 0)
+    schedules_of(program, strategy, 3)
+    assert strategy.tasks >= 5
+
+
 def test_pct_says_its_bound():
     strategy = Pct(3, 0)
     schedules_of(of(4, 4), strategy, 5)
