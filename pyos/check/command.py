@@ -21,9 +21,10 @@ from pyos.kernel.loader import Loader
 from pyos.usage import UsageError, loaded
 
 if TYPE_CHECKING:
-    from pyos.check.explorer import Explorer, Settings
+    from pyos.check.explorer import Explorer
     from pyos.check.program import ProgramFile
     from pyos.check.report import Failure, Report
+    from pyos.check.settings import Settings
 
 OWN_OPTIONS = (
     "--strategy", "--budget", "--isolated", "--seed", "--depth", "--delays", "--max-steps", "--keep-going",
@@ -129,7 +130,7 @@ def make_program(path: str, options: argparse.Namespace, log: Log) -> ProgramFil
 
 def settings_of(options: argparse.Namespace, seed: int | str | None, progress: Progress) -> Settings:
     """The command line as settings."""
-    from pyos.check.explorer import Settings
+    from pyos.check.settings import Settings
 
     folder = os.path.dirname(os.path.abspath(options.html or ""))
     if options.html and not os.access(folder, os.W_OK):

@@ -128,7 +128,7 @@ def value_of(node: ast.expr, names: dict[str, Any]) -> Any:
     if isinstance(node, ast.Name):
         return names.get(node.id)
     if isinstance(node, ast.Attribute):
-        return getattr(value_of(node.value, names), "__dict__", {}).get(node.attr)
+        return attributes_of(value_of(node.value, names)).get(node.attr)
     if isinstance(node, ast.Set):
         return {item.value for item in node.elts if isinstance(item, ast.Constant)}
     if isinstance(node, ast.BinOp):
@@ -140,9 +140,18 @@ def value_of(node: ast.expr, names: dict[str, Any]) -> Any:
     return None
 
 
+def attributes_of(value: Any) -> dict[str, Any]:
+    """What an object has in its `__dict__`; nothing if it has none, or one of its own making."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except Exception:
+        return {}
+    return found if type(found) is dict else {}
+
+
 def unordered(value: Any) -> bool:
     """True for a set whose order may be another one in another process, or for other objects."""
-    return isinstance(value, set | frozenset) and len(value) > 1 and not all(map(hashes_alike, value))
+    return type(value) in (set, frozenset) and len(value) > 1 and not all(map(hashes_alike, value))
 
 
 def hashes_alike(value: Any) -> bool:

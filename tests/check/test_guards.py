@@ -9,11 +9,13 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 import pytest
 
 import pyos
-from pyos import NewTask, WaitTask
+from pyos import Channel, NewTask, WaitTask
+from pyos.check import tracing
 from pyos.check.guards import WATCHED, guarded
 from pyos.check.source import hashes_alike, source_of, unordered, value_of
 
@@ -161,6 +163,58 @@ def test_tracing_ends_with_the_check():
     before = sys.gettrace(), sys.getprofile()
     pyos.check(two_children, budget=20)
     assert (sys.gettrace(), sys.getprofile()) == before
+
+
+def test_a_program_that_computes_is_followed_only_so_far(monkeypatch):
+    monkeypatch.setattr(tracing, "MOST_EVENTS", 50)
+    before = sys.gettrace(), sys.getprofile()
+
+    def program():
+        total = 0
+        for n in range(1000):
+            total += n
+        yield
+        monotonic()  # too late to be seen
+        return total
+
+    report = pyos.check(program, strategy="production")
+    assert report.ok
+    assert report.outcomes == {499500: 1}
+    assert (sys.gettrace(), sys.getprofile()) == before
+
+
+class Hostile:
+    """Whatever is asked of it raises."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError(name)
+
+    def __repr__(self):
+        raise RuntimeError("repr")
+
+    def __eq__(self, other):
+        raise RuntimeError("eq")
+
+    __hash__ = None
+
+
+def test_objects_that_answer_with_errors_do_not_disturb_the_check():
+    def program():
+        thing, channel = Hostile(), Channel(2)
+
+        def work():
+            same = thing
+            yield channel.put(same)
+
+        for _ in range(2):
+            yield NewTask(work())
+        while (yield WaitTask()):
+            pass
+        raise ValueError("end")
+
+    (failure,) = pyos.check(program, budget=20).failures
+    assert failure.kind == "error"
+    assert "a Hostile (its repr raised RuntimeError)" in " ".join(failure.story.replace("|", " ").split())
 
 
 # --- what is read off the source

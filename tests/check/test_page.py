@@ -9,9 +9,10 @@ import pytest
 
 import pyos
 from pyos import Cell, Channel, NewTask, WaitTask
-from pyos.check.explorer import Explorer, Settings
+from pyos.check.explorer import Explorer
 from pyos.check.page import data_of, page
 from pyos.check.recorder import MOST_STACKS
+from pyos.check.settings import Settings
 from tests.check.cases import crossed, lost_update
 from tests.kernel.programs import fails, yields
 

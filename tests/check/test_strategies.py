@@ -12,8 +12,9 @@ import pytest
 
 import pyos
 from pyos import Choose, NewTask, WaitTask
-from pyos.check import explorer
+from pyos.check import explorer, settings
 from pyos.check.harness import Harness
+from pyos.check.settings import Settings
 from pyos.check.strategies import Dfs, Elsewhere, Pct, Production, Random
 from tests.check.cases import cells, crossed, family, ordered, racy
 from tests.kernel.programs import yields
@@ -120,8 +121,7 @@ def test_a_share_is_given_up_between_steps_and_never_inside_one():
 
     parts = [pyos.check(program, strategy="dfs", budget=None)]
     for number in range(2):
-        settings = explorer.Settings(strategy="dfs", budget=None, share=(number, 2))
-        with explorer.Explorer(program, "x", settings) as one:
+        with explorer.Explorer(program, "x", Settings("dfs", None, share=(number, 2))) as one:
             parts.append(one.check())
     assert parts[0].schedules == parts[1].schedules + parts[2].schedules
     assert all(part.ok for part in parts)
@@ -232,6 +232,16 @@ def test_pct_finds_a_bug_of_its_depth_as_often_as_it_promises():
     assert found / 400 > promised * 0.8
 
 
+def test_pct_counts_tasks_that_are_never_ready_together():
+    def program():
+        for _ in range(5):
+            yield WaitTask((yield NewTask(yields(3))))
+
+    strategy = Pct(2, 0)
+    schedules_of(program, strategy, 3)
+    assert strategy.tasks >= 5
+
+
 def test_pct_says_its_bound():
     strategy = Pct(3, 0)
     schedules_of(of(4, 4), strategy, 5)
@@ -310,7 +320,7 @@ def test_a_budget_that_is_just_enough_is_complete():
 
 def test_a_budget_in_seconds_is_kept(monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr(explorer, "monotonic", lambda: clock.__setitem__(0, clock[0] + 0.01) or clock[0])
+    monkeypatch.setattr(settings, "monotonic", lambda: clock.__setitem__(0, clock[0] + 0.01) or clock[0])
     report = report_of("random", of(3, 3), budget=1.0)
     assert 20 < report.schedules < 100
     assert report.bound == "1 s used up, a random sample"
