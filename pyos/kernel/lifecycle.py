@@ -20,7 +20,7 @@ from pyos.kernel import trampoline
 from pyos.kernel.limits import Quota
 from pyos.kernel.tasks import ZOMBIE_WARNING, Family, Task, WaitObject
 from pyos.limits import Limits
-from pyos.signals import TERM
+from pyos.signals import TERM, Signal
 from pyos.status import ExitStatus
 
 if TYPE_CHECKING:
@@ -116,16 +116,7 @@ class Lifecycle:
         if task.pending is not None:
             self.report_lost(task.pending.errors)
         if error is not None:
-            raised: Any = error
-            kind = type(error)  # isinstance would ask the object, which is the user's
-            if issubclass(kind, TaskExit):
-                value, error = raised.value, None
-            elif issubclass(kind, SystemExit):
-                value, error = raised.code, None
-            elif issubclass(kind, TaskKilled):
-                signal, sender, error = raised.signal, raised.sender, None
-            elif issubclass(kind, SliceExceeded):
-                trampoline.strip_end(error)
+            value, error, signal, sender = how_it_ended(error)
         # a named tuple's own constructor costs 0.17 µs more, of the 1.2 that a task without a yield takes
         self.bury(task, NEW_TUPLE(ExitStatus, (task.tid, task.name, value, error, signal)), sender)
 
@@ -217,6 +208,29 @@ class Lifecycle:
         lines = "".join(format_error(status.error)).rstrip()
         kind = trampoline.class_name(type(status.error))
         self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {kind}\n{lines}")
+
+
+def how_it_ended(error: BaseException) -> tuple[Any, BaseException | None, Signal | None, int]:
+    """What an uncaught exception makes of its task: value, error, signal, and whose signal it was.
+
+    The exception is the user's: one that ends a task in a special way but does not say how is an error like any other.
+    """
+    raised: Any = error
+    kind = type(error)  # isinstance would ask the object
+    try:
+        if issubclass(kind, TaskExit):
+            return raised.value, None, None, 0
+        if issubclass(kind, SystemExit):
+            return raised.code, None, None, 0
+        if issubclass(kind, TaskKilled):
+            signal, sender = raised.signal, raised.sender
+            if type(signal) is Signal and type(sender) is int:
+                return None, None, signal, sender
+    except BaseException:
+        return None, error, None, 0
+    if issubclass(kind, SliceExceeded):
+        trampoline.strip_end(error)
+    return None, error, None, 0
 
 
 def not_a_target(target: Any) -> TypeError:

@@ -62,6 +62,19 @@ def test_a_linked_childs_failure_is_raised_in_its_parent_at_once_whatever_it_wai
     assert log == []
 
 
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+def test_a_failure_that_cannot_be_printed_is_raised_all_the_same(run):
+    def main():
+        failure = yield outcome(WaitTask((yield NewTask(fails(Unprintable()), name="odd", linked=True))))
+        return str(failure), type(failure.__cause__)
+
+    assert run(main()).value == ("task 2 (odd) ended by Unprintable, which cannot be printed", Unprintable)
+
+
 def test_a_failure_raised_instead_of_the_status_leaves_no_zombie(run):
     def main():
         tid = yield NewTask(fails_later(1), linked=True)
