@@ -146,6 +146,8 @@ def write_out(code: int, text: str = "") -> int:
             if stream is sys.stdout and not isinstance(error, BrokenPipeError):
                 log_to_stderr(f"cannot write to standard output: {error.strerror}")
                 code = code or 1
+        except Exception:  # a task has closed it, or put another in its place
+            continue
     return code
 
 

@@ -553,6 +553,12 @@ def test_a_log_that_nobody_reads_harms_nothing(program):
         os.close(writer)
 
 
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_task_that_closes_a_standard_file_does_not_change_the_exit_code(program, name):
+    source = NOISY.replace("    1 / 0", f"    import sys\n    sys.{name}.close()\n    1 / 0")
+    assert pyos("boot", program(source)).returncode == 7
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_output_that_cannot_be_written_is_an_error(unbuffered):

@@ -47,7 +47,7 @@ _this_thread = threading.local()  # .kernel: the kernel that runs in this thread
 
 def log_to_stderr(line: str) -> None:
     """The default log: one line (or a traceback) on standard error. Nobody is told when that cannot be written."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(Exception):  # a task may have closed the stream, or put another in its place
         print(f"pyos: {line}", file=sys.stderr, flush=True)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from gc import get_referents
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import TaskKilled
@@ -156,6 +157,16 @@ class Signalling:
             self.graces.pop(task.tid, None)
             self.kernel.log(f"{self.late(task)} did not end within {grace:g} s of TERM: KILL")
             self.kill_now(task, TaskKilled(KILL, task.dying.sender, task.dying.reason))
+
+    def is_unwinding(self, task: Task) -> bool:
+        """True for a task whose TERM or KILL is on its way, or is what it cleans up after."""
+        error = task.dying
+        if error is None:
+            return False
+        if error.signal is KILL or any(other is error for other in undelivered(task)):
+            return True
+        # a generator refers to the exceptions that it is handling; one that has survived TERM has let go of it
+        return any(thing is error for gen in trampoline.frames(task) for thing in get_referents(gen))
 
     def late(self, task: Task) -> str:
         """A task and its innermost line, for the log."""
