@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import inspect
 import os
+import signal
 import sys
 import threading
 import types
@@ -464,6 +465,9 @@ BAD = {
     "raises": ("x = 1\n1 / 0\n", "cannot boot {path}: it raised ZeroDivisionError while loading"),
     "raises OSError": ("open('/nowhere')\n", "cannot boot {path}: it raised FileNotFoundError while loading"),
     "exits": ("import sys\nsys.exit(0)\n", "cannot boot {path}: it raised SystemExit while loading"),
+    "interrupts": ("raise KeyboardInterrupt\n", "cannot boot {path}: it raised KeyboardInterrupt while loading"),
+    "cancels": ("import asyncio\nraise asyncio.CancelledError\n", "cannot boot {path}: it raised CancelledError"),
+    "kills": ("import pyos\nraise pyos.TaskKilled(pyos.INT)\n", "cannot boot {path}: it raised TaskKilled while"),
 }
 
 
@@ -481,6 +485,13 @@ def test_what_cannot_be_booted_is_one_clear_line_and_exit_code_2(write, tmp_path
         assert details.startswith(f'Traceback (most recent call last):\n  File "{path}", line ')
     else:
         assert details == ""
+
+
+def test_an_interrupt_while_a_program_is_loaded_is_no_error_of_the_program(write, capfd):
+    path = write("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    assert command_line(["boot", path]) == 128 + signal.SIGINT
+    assert capfd.readouterr() == ("", "")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_directory_cannot_be_booted(tmp_path, capfd):
