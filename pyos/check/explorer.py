@@ -304,7 +304,7 @@ class Explorer:
         failure.command = self.settings.command(failure.replay)
         failure.found_by, failure.found_after = found_by, max(1, self.report.schedules)
         failure.rows, failure.tasks = seen.rows, seen.tasks
-        failure.race = self.witness.race(seen, choices)
+        failure.race = self.witness.race(seen, choices, failure.kind)
         self.report.failures.append(failure)
 
     def replay(self, choices: tuple[int, ...]) -> Report:

@@ -73,10 +73,12 @@ class Seen(NamedTuple):
         return Side(row.number if reached else 0, row.tid, row.where, touch.did)
 
 
-def find_race(seen: Seen) -> Race | None:
-    """The racing pair of a failing run, as far as it can be told from the run itself."""
+def find_race(seen: Seen, kind: str) -> Race | None:
+    """The racing pair of a failing run, as far as it can be told from the run itself; `kind` is the failure's."""
     touched = seen.touches()
     deviation = last_deviation(seen.rows)
+    if deviation is None and kind not in ("assertion", "invariant", "eventually", "error"):
+        return None
     if deviation is None:
         pairs = [pair for pair in rivals(seen.rows, touched, 0) if is_stale(pair, touched)][-1:]
     else:

@@ -173,6 +173,9 @@ class Recorder:
             if answer is not BLOCKED:
                 row.result = shown(answer)
                 self.waiting.pop(task.tid, None)
+            elif task.wait is None and task.status is None and task.tid in self.waiting:
+                row.result = "None"  # it only lets the others run, as Sleep(0) does
+                del self.waiting[task.tid]
             return answer
 
         return recorded
@@ -227,7 +230,21 @@ def shown(value: Any) -> str:
         return f"{len(value)} tasks"
     if type(value) in (GeneratorType, CoroutineType):
         return f"{value.__name__}()"
+    plain: Any = object.__repr__
+    if type(value).__repr__ is plain and getattr(value, "__dict__", None):
+        value = Attributes(value)
     return short_repr(value)
+
+
+class Attributes:
+    """Shows an object that has no repr of its own by its attributes."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value!r}" for name, value in vars(self.thing).items())
+        return f"{type(self.thing).__name__}({inside})"
 
 
 def end_of(status: ExitStatus) -> str:

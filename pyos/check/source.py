@@ -38,6 +38,7 @@ class Source:
     accesses: dict[int, list[Access]] = field(default_factory=dict)
     yields: set[int] = field(default_factory=set)
     ordered: dict[int, list[ast.expr]] = field(default_factory=dict)
+    asked: set[int] = field(default_factory=set)  # ids of nodes that are yielded: a call there builds a trap
     in_any_order: set[int] = field(default_factory=set)  # ids of nodes whose order is lost again
 
     def visit(self, node: ast.AST) -> None:
@@ -45,9 +46,11 @@ class Source:
         self._see_order(node)
         if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await):
             self.yields.add(node.lineno)
+            self.asked.add(id(node.value))
         if isinstance(node, ast.Call) and isinstance(node.func, CHAIN):
             if isinstance(node.func, ast.Attribute):
-                self._enter(node.func, node.func.attr not in READ_ONLY, "()")
+                reads = node.func.attr in READ_ONLY or id(node) in self.asked
+                self._enter(node.func, not reads, "()")
             for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                 self.visit(argument)
         elif isinstance(node, ast.AugAssign):

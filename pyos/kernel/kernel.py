@@ -188,7 +188,9 @@ class Kernel:
         The clock, the run queue and the dice are the caller's to wind back.
         """
         if self.table.tasks:
+            self.signals.insists = True  # nobody is left to see it, and an abandoned frame is never freed
             self._kill_all()
+            self.signals.insists = False
         self.table.clear()
         self.timers.clear()
         self.sync = Sync(self)  # so that a handle stands for a new object

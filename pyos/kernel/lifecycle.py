@@ -138,10 +138,11 @@ class Lifecycle:
             self._release(task)
         if task.family is not None and task.family.links:
             self._end_links(task, task.family)
-        mother = kernel.table.get(task.parent)
+        mother = kernel.table.tasks.get(task.parent)
         linked = mother is not None and mother.family is not None and task in mother.family.links
         waiters = task.waiters
-        parent = kernel.table.bury(task, status)
+        parent = mother if mother is not None and mother.status is None and not task.detached else None
+        kernel.table.bury(task, status, parent)
         wake = kernel.scheduler.wake
         told = raised = False
         if linked:
@@ -163,8 +164,8 @@ class Lifecycle:
             self._report(status)
         if task.tid == 1:
             kernel.init_ended(status)
-        elif parent is not None:
-            self._warn_of_zombies(parent)
+        elif parent is not None and parent.family is not None and len(parent.family.zombies) >= ZOMBIE_WARNING:
+            self._warn_of_zombies(parent, parent.family)
 
     def _release(self, task: Task) -> None:
         """Give up what the task owned, last come first."""
@@ -200,10 +201,8 @@ class Lifecycle:
             if isinstance(error, LinkedTaskFailed) and error.status.error is not None:
                 self._report(error.status)
 
-    def _warn_of_zombies(self, parent: Task) -> None:
-        family = parent.family
-        assert family is not None
-        if len(family.zombies) >= ZOMBIE_WARNING and not family.warned:
+    def _warn_of_zombies(self, parent: Task, family: Family) -> None:
+        if not family.warned:
             family.warned = True
             self.kernel.log(
                 f"task {parent.tid} ({parent.name}) has {len(family.zombies)} dead children it has not waited for; "

@@ -90,6 +90,7 @@ class Signalling:
         self.graces: dict[int, Alarm] = {}  # tid of a task that was sent TERM: when it gets KILL
         self.closing: dict[Task, TaskKilled | None] = {}  # whose frames are being closed: a KILL that came meanwhile
         self.abandoned: list[str] = []  # what was said of frames that could not be closed
+        self.insists = False  # clean-up that would wait is cut short, instead of abandoning its frame
 
     def send(
         self, target: Task | None, signal: Signal, *, sender: Task | None, reason: str | None, grace: float
@@ -226,14 +227,17 @@ class Signalling:
 
     def _answer_now(self, task: Task, yielded: Any) -> Any:
         """Carry out a trap of a frame that is being closed; BLOCKED if it cannot be answered at once."""
-        if yielded is None:
-            return BLOCKED
-        handler = self.kernel.handlers.get(type(yielded))
-        if handler is None:
-            raise self.kernel.bad_trap(yielded)
-        result = handler(self.kernel, task, yielded)
-        if result is BLOCKED and task.wait is not None:
-            self.kernel.scheduler.unblock(task)
+        result: Any = BLOCKED
+        if yielded is not None:
+            handler = self.kernel.handlers.get(type(yielded))
+            if handler is None:
+                raise self.kernel.bad_trap(yielded)
+            result = handler(self.kernel, task, yielded)
+        if result is BLOCKED:
+            if task.wait is not None:
+                self.kernel.scheduler.unblock(task)
+            if self.insists:
+                raise GeneratorExit
         return result
 
 

@@ -238,8 +238,8 @@ class TaskTable:
         parent = self.tasks.get(task.parent)
         return parent if parent is not None and parent.status is None else None
 
-    def bury(self, task: Task, status: ExitStatus) -> Task | None:
-        """Record a death: the task becomes a zombie of its parent, or is reaped at once. Returns that parent."""
+    def bury(self, task: Task, status: ExitStatus, parent: Task | None) -> None:
+        """Record a death: the task becomes a zombie of its parent (see `parent_of`), or is reaped at once."""
         task.status = status
         task.gen = TOMBSTONE
         task.callers = task.dying = task.pending = task.held = task.answer = task.grant = task.waiters = None
@@ -249,16 +249,14 @@ class TaskTable:
                 self._forget(zombie)
             self.zombies -= len(task.family.zombies)
             task.family = None
-        parent = self.parent_of(task)
         if parent is None:
             self._forget(task)
-            return None
+            return
         family = parent.family
         assert family is not None
         self.zombies += 1
         family.living -= 1
         family.zombies[task.tid] = task
-        return parent
 
     def reap(self, parent: Task, zombie: Task) -> None:
         """The parent has waited for its dead child: forget the child."""
