@@ -84,7 +84,7 @@ def test_exit_leaves_the_rest_undone(sh, line, code):
     assert sh("kill 99", line, "hello")[:2] == (code, "")
 
 
-@pytest.mark.parametrize("line", ["exit soon", "exit -1", "exit 1 2"])
+@pytest.mark.parametrize("line", ["exit soon", "exit -1", "exit 1 2", "exit " + "9" * 5000])
 def test_exit_used_wrongly_leaves_nothing(sh, line):
     assert sh(line, "hello", "kill 99") == (
         1,
@@ -158,6 +158,9 @@ def test_what_cannot_be_run_is_told(sh, line, code, message):
             "{path}:2: userland may not import pyos.kernel; it talks to the kernel by yielding traps",
         ),
         ("import sys\nsys.exit()\n", "{path} called sys.exit(None) while loading"),
+        ("raise KeyboardInterrupt\n", "{path} raised KeyboardInterrupt while loading"),
+        ("import asyncio\nraise asyncio.CancelledError\n", "{path} raised CancelledError while loading"),
+        ("from pyos import TaskKilled\nraise TaskKilled(KILL)\n", "{path} raised TaskKilled while loading"),
     ],
 )
 def test_a_program_that_cannot_be_loaded_is_told(sh, program, source, message):
@@ -218,6 +221,7 @@ def test_wait_shows_what_a_task_died_of(sh, program):
         ("kill -TERM", 2, "usage: kill [-SIGNAL] TID..."),
         ("kill x", 2, "a tid is a number, not x"),
         ("kill 99", 1, "there is no task 99"),
+        ("kill " + "9" * 5000, 2, "a tid has at most 18 digits"),
         ("kill -HUP 2", 2, "no signal HUP: there are INT, KILL, TERM, CONT, STOP"),
     ],
 )

@@ -25,6 +25,7 @@ from pyos.lib.ps import table
 
 PROMPT = "pyos$ "
 NOT_RUNNABLE, NOT_FOUND = 126, 127  # as in other shells
+DIGITS = 18  # of a number that is typed; Python converts no more than 4300
 
 
 def main() -> Program:
@@ -164,7 +165,7 @@ class Shell:
 
     def do_exit(self, *args: str) -> Program:
         """exit [STATUS]             leave the shell, which shuts the system down"""
-        if args[1:] or not all(map(str.isdecimal, args)):
+        if args[1:] or not all(map(str.isdecimal, args)) or len("".join(args)) > DIGITS:
             raise Failure("usage: exit [STATUS]")
         self.ended = True
         return int(args[0]) if args else self.status
@@ -193,6 +194,8 @@ def split(line: str) -> list[str]:
 def a_tid(text: str) -> int:
     if not text.isdecimal():
         raise Failure(f"a tid is a number, not {text}")
+    if len(text) > DIGITS:
+        raise Failure(f"a tid has at most {DIGITS} digits")
     return int(text)
 
 
