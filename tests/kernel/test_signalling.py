@@ -328,6 +328,65 @@ def test_who_is_killed_at_the_end_of_its_grace_was_killed_by_the_sender_of_term(
     assert "did not end within 2 s of TERM: KILL" in log[0]
 
 
+def busy():
+    while True:
+        yield
+
+
+@pytest.mark.parametrize("holds", ["nothing", "an answer"])
+@pytest.mark.parametrize("others", [0, 200])
+def test_term_is_raised_once_before_kill_however_short_the_grace(run, holds, others):
+    """Also in a task that is behind many others in the run queue, or has an answer to be used first."""
+    events = []
+
+    def victim(child):
+        try:
+            yield WaitTask(child)
+            events.append("answer")
+            yield Sleep(50)
+        except TaskKilled as killed:
+            events.append(killed.signal)
+            while True:
+                yield Sleep(50)
+
+    def child(box):
+        yield Sleep(0)
+        for _ in range(others):
+            yield NewTask(busy())
+        if holds == "nothing":
+            yield KillTask(box[0], grace=0)
+            yield Sleep(50)
+        yield NewTask(killer(box))
+
+    def killer(box):
+        yield KillTask(box[0], grace=0)
+
+    def main():
+        box = []
+        tid = yield NewTask(child(box))
+        box.append((yield NewTask(victim(tid))))
+        yield Sleep(0)
+        status = yield WaitTask(box[0])
+        for info in (yield Tasks()):
+            if info.tid != 1:
+                yield KillTask(info.tid, KILL)
+        return status.signal, (yield GetTime())
+
+    assert run(main()).value == (KILL, 0.0)
+    assert events == (["answer", TERM] if holds == "an answer" else [TERM])
+
+
+def test_kill_does_not_wait_for_term_to_be_raised_in_a_stopped_task(run):
+    def main():
+        tid = yield NewTask(forever())
+        yield
+        yield KillTask(tid, grace=0)
+        yield KillTask(tid, STOP)
+        return (yield WaitTask(tid)).signal
+
+    assert run(main()).value is KILL
+
+
 def test_a_dying_task_keeps_its_first_reason_and_its_first_grace(run):
     reasons = []
 
