@@ -1,7 +1,9 @@
 """Signals, wherever they hit: INT, TERM, KILL, STOP and CONT."""
 
 import contextlib
+import gc
 import math
+import sys
 
 import pytest
 
@@ -878,6 +880,38 @@ def test_clean_up_of_a_killed_task_that_would_block_is_abandoned_and_logged(run,
 
 def waits_in_vain():
     yield Sleep(1)
+
+
+def test_clean_up_of_a_killed_task_that_spins_is_abandoned_and_never_resumed(run, log, monkeypatch):
+    """Nor by its finaliser, which would raise GeneratorExit in it once more."""
+    raised = []
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+
+    def spins():
+        while True:
+            try:
+                yield GetTid()
+            except GeneratorExit:
+                raised.append(True)
+
+    def child():
+        try:
+            yield Sleep(50)
+        finally:
+            yield spins()
+
+    def main():
+        tid = yield NewTask(child())
+        yield
+        yield KillTask(tid, KILL)
+        return (yield WaitTask(tid)).signal
+
+    assert run(main()).value is KILL
+    gc.collect()
+    assert (raised, complaints) == ([], [])
+    assert len(log) == 1
+    assert "its clean-up yielded 1000 times: the frame is abandoned" in log[0]
 
 
 def test_clean_up_of_a_killed_task_may_use_timeouts_around_what_is_answered_at_once(run, log):
