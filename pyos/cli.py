@@ -179,8 +179,17 @@ def boot_program(options: argparse.Namespace) -> int:
             return 3
         assert status is not None
         if not isinstance(status.value, int | None):
+            if kernel.init_called_sys_exit:
+                say_as_python(status.value)
+                return exit_code(status, Signal.TERM) if caught.terminated else 1
             log_to_stderr(f"init ended with {describe(status.value)}, which is no exit code: 0 is reported")
         return exit_code(status, Signal.TERM if caught.terminated else None)
+
+
+def say_as_python(message: Any) -> None:
+    """Print the argument of `sys.exit` that is no exit code. It may be one that cannot be printed."""
+    with contextlib.suppress(Exception):
+        print(message, file=sys.stderr)
 
 
 def raise_descriptor_limit() -> None:

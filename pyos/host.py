@@ -83,6 +83,12 @@ def signals_handled(kernel: Kernel) -> Iterator[Caught]:
             signal.signal(number, handler)
 
 
+def close(target: Any) -> None:
+    """Close what cannot be run, if it is something that can be closed."""
+    if hasattr(target, "close"):
+        target.close()
+
+
 def run(
     target: Any,
     *,
@@ -104,10 +110,14 @@ def run(
     from pyos.kernel.watchdog import watching
 
     if kernels.current_kernel() is not None:
-        if hasattr(target, "close"):
-            target.close()
+        close(target)
         raise RuntimeError("a kernel is already running in this thread: use NewTask, or run it in another thread")
-    with kernels.Kernel(seed=seed, clock=clock, poller=poller, limits=limits) as kernel:
+    try:
+        kernel = kernels.Kernel(seed=seed, clock=clock, poller=poller, limits=limits)
+    except BaseException:
+        close(target)  # else a coroutine would complain that it was never awaited
+        raise
+    with kernel:
         kernel.host_takes_error = True
         kernel.spawn(target)
         with ExitStack() as stack:

@@ -94,6 +94,19 @@ def test_sys_exit_and_exit_end_init_with_their_value(program):
     assert pyos("boot", program(source.format("yield Exit(6)")), "x").returncode == 6
 
 
+@pytest.mark.parametrize(("what", "said"), [('"no such port"', "no such port"), ("[1]", "[1]"), ('""', "")])
+def test_sys_exit_with_a_text_says_it_and_is_1_as_in_python(program, what, said):
+    done = pyos("boot", program(f"import sys\ndef main():\n    yield\n    sys.exit({what})\n"))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{said}\n")
+
+
+def test_sys_exit_with_what_cannot_be_printed_is_1(program):
+    source = "import sys\nclass Odd:\n    def __str__(self):\n        raise ValueError\n"
+    done = pyos("boot", program(source + "def main():\n    yield\n    sys.exit(Odd())\n"))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_an_uncaught_error_is_1_with_a_traceback_of_userland_alone(program):
     path = program("def sub():\n    yield\n    1 / 0\n\ndef main():\n    yield sub()\n")
     done = pyos("boot", path)

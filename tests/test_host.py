@@ -203,6 +203,26 @@ def test_a_started_target_is_refused():
     target.close()
 
 
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"poller": "kqueue"}, ValueError),
+        ({"limits": pyos.Limits(max_tasks=0)}, ValueError),
+        ({"seed": [1]}, TypeError),
+    ],
+)
+def test_a_target_is_closed_when_no_kernel_can_be_made_for_it(options, error, recwarn):
+    async def never_started():
+        await Sleep(0)
+
+    for target in (yields(), never_started()):
+        with pytest.raises(error):
+            pyos.run(target, **options)
+        with pytest.raises((StopIteration, RuntimeError)):
+            target.send(None)
+    assert list(recwarn) == []
+
+
 # --- one kernel a thread
 
 

@@ -101,6 +101,7 @@ class Kernel:
         self.bad_trap = scheduler.bad_trap
         self.grantor_of = functools.partial(grantor_of, self)
         self.init_status: ExitStatus | None = None
+        self.init_called_sys_exit = False  # where that was the end of it, so that its value is sys.exit's argument
         self.host_takes_error = False  # run() raises init's error, so it is not logged
         self.shutting_down: Alarm | None = None
         self.ending = False  # it is shutting down, or has been asked to
@@ -197,6 +198,7 @@ class Kernel:
         self.signals.abandoned.clear()
         self.foreground = ()
         self.init_status = self.shutting_down = self.deadlock = None
+        self.init_called_sys_exit = False
 
     def _kill_all(self) -> None:
         for task in reversed(list(self.table)):

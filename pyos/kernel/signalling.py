@@ -1,7 +1,8 @@
 """Signals: what KillTask does to a task, wherever it is.
 
 Rules kept here:
-- TERM is raised once, and becomes KILL after its grace; INT is raised each time, and may be survived;
+- TERM is raised once, and becomes KILL after its grace, but not before it could be raised; INT is raised each time,
+  and may be survived;
 - KILL closes every frame at once, with the victim as the running task, and gives back what it had been granted;
 - STOP puts a gate in front of the task's generator: its entry in the run queue, or its wait, goes on as it is, and
   the gate parks the task when it comes up. CONT opens the gate. An error for a stopped task ends its wait at once, and
@@ -153,10 +154,16 @@ class Signalling:
         self.kernel.lifecycle.bury(task, status, error.sender)
 
     def _grace_over(self, task: Task, grace: float) -> None:
-        if task.dying is not None:
-            self.graces.pop(task.tid, None)
-            self.kernel.log(f"{self.late(task)} did not end within {grace:g} s of TERM: KILL")
-            self.kill_now(task, TaskKilled(KILL, task.dying.sender, task.dying.reason))
+        error = task.dying
+        if error is None:
+            return
+        self.graces.pop(task.tid, None)
+        if task.wait is None and task.stopped is None and any(other is error for other in undelivered(task)):
+            # it is in the run queue, and has not come up since: looked at again after the next turn
+            self.kernel.post(lambda: self._grace_over(task, grace))
+            return
+        self.kernel.log(f"{self.late(task)} did not end within {grace:g} s of TERM: KILL")
+        self.kill_now(task, TaskKilled(KILL, error.sender, error.reason))
 
     def is_unwinding(self, task: Task) -> bool:
         """True for a task whose TERM or KILL is on its way, or is what it cleans up after."""

@@ -88,6 +88,33 @@ def settle(kernel):
 # --- the round
 
 
+@pytest.mark.parametrize("others", ["busy", "idle"])
+def test_io_comes_before_a_timer_that_is_due_in_the_same_round(make_kernel, finish, pair, others):
+    left, right = pair
+    order = []
+
+    def waits(trap, name):
+        yield trap
+        order.append(name)
+
+    def main():
+        yield NewTask(waits(Sleep(1), "timer"))
+        yield NewTask(waits(ReadWait(left), "io"))
+        yield Sleep(0)
+        yield Sleep(0)
+        right.send(b"x")
+        kernel.clock.time += 1
+        while others == "busy" and len(order) < 2:
+            yield
+        yield WaitTask()
+        yield WaitTask()
+
+    kernel = make_kernel()
+    kernel.spawn(main())
+    finish(kernel)
+    assert order == ["io", "timer"]
+
+
 @pytest.mark.parametrize("first", ["io", "timer"])
 def test_io_comes_before_a_timer_of_the_same_round_unless_it_is_chosen_otherwise(make_kernel, finish, pair, first):
     left, right = pair

@@ -1,7 +1,9 @@
 """Signals, wherever they hit: INT, TERM, KILL, STOP and CONT."""
 
 import contextlib
+import gc
 import math
+import sys
 
 import pytest
 
@@ -326,6 +328,65 @@ def test_who_is_killed_at_the_end_of_its_grace_was_killed_by_the_sender_of_term(
     assert len(log) == 1
     assert log[0].startswith("task 2 (stubborn) at ")
     assert "did not end within 2 s of TERM: KILL" in log[0]
+
+
+def busy():
+    while True:
+        yield
+
+
+@pytest.mark.parametrize("holds", ["nothing", "an answer"])
+@pytest.mark.parametrize("others", [0, 200])
+def test_term_is_raised_once_before_kill_however_short_the_grace(run, holds, others):
+    """Also in a task that is behind many others in the run queue, or has an answer to be used first."""
+    events = []
+
+    def victim(child):
+        try:
+            yield WaitTask(child)
+            events.append("answer")
+            yield Sleep(50)
+        except TaskKilled as killed:
+            events.append(killed.signal)
+            while True:
+                yield Sleep(50)
+
+    def child(box):
+        yield Sleep(0)
+        for _ in range(others):
+            yield NewTask(busy())
+        if holds == "nothing":
+            yield KillTask(box[0], grace=0)
+            yield Sleep(50)
+        yield NewTask(killer(box))
+
+    def killer(box):
+        yield KillTask(box[0], grace=0)
+
+    def main():
+        box = []
+        tid = yield NewTask(child(box))
+        box.append((yield NewTask(victim(tid))))
+        yield Sleep(0)
+        status = yield WaitTask(box[0])
+        for info in (yield Tasks()):
+            if info.tid != 1:
+                yield KillTask(info.tid, KILL)
+        return status.signal, (yield GetTime())
+
+    assert run(main()).value == (KILL, 0.0)
+    assert events == (["answer", TERM] if holds == "an answer" else [TERM])
+
+
+def test_kill_does_not_wait_for_term_to_be_raised_in_a_stopped_task(run):
+    def main():
+        tid = yield NewTask(forever())
+        yield
+        yield KillTask(tid, grace=0)
+        yield KillTask(tid, STOP)
+        return (yield WaitTask(tid)).signal
+
+    assert run(main()).value is KILL
 
 
 def test_a_dying_task_keeps_its_first_reason_and_its_first_grace(run):
@@ -819,6 +880,38 @@ def test_clean_up_of_a_killed_task_that_would_block_is_abandoned_and_logged(run,
 
 def waits_in_vain():
     yield Sleep(1)
+
+
+def test_clean_up_of_a_killed_task_that_spins_is_abandoned_and_never_resumed(run, log, monkeypatch):
+    """Nor by its finaliser, which would raise GeneratorExit in it once more."""
+    raised = []
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+
+    def spins():
+        while True:
+            try:
+                yield GetTid()
+            except GeneratorExit:
+                raised.append(True)
+
+    def child():
+        try:
+            yield Sleep(50)
+        finally:
+            yield spins()
+
+    def main():
+        tid = yield NewTask(child())
+        yield
+        yield KillTask(tid, KILL)
+        return (yield WaitTask(tid)).signal
+
+    assert run(main()).value is KILL
+    gc.collect()
+    assert (raised, complaints) == ([], [])
+    assert len(log) == 1
+    assert "its clean-up yielded 1000 times: the frame is abandoned" in log[0]
 
 
 def test_clean_up_of_a_killed_task_may_use_timeouts_around_what_is_answered_at_once(run, log):
