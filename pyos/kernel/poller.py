@@ -1,4 +1,6 @@
-"""Which descriptors are ready: epoll, poll and select behind one small interface. The only module that calls `select`.
+"""Which descriptors are ready: epoll, poll and select behind one small interface.
+
+No other module calls `select`, but for lib/dataflow/processes.py, which also serves callers without a kernel.
 
 `Readiness` owns who waits for which descriptor. A descriptor stays registered, level-triggered, after its waiter was
 woken: the next wait on it costs no system call. An event nobody waits for takes its part of the registration away.
