@@ -25,8 +25,9 @@ class ExitStatus(NamedTuple):
 class TaskInfo(NamedTuple):
     """One task in a snapshot. `parent` is 1 once the real parent is dead, and 0 for init.
 
-    `state` is "running", "ready", "blocked" or "zombie"; `waiting_on` a readable reason, "" unless blocked; `stack` the
-    lines "file:line function", outermost first; `program` the path of the program file it belongs to, or "".
+    `state` is "running", "ready", "blocked", "stopped" or "zombie"; `waiting_on` a readable reason, "" unless it
+    waits; `stack` the lines "file:line function", outermost first; `program` the path of the program file it belongs
+    to, or "".
     """
 
     tid: int
