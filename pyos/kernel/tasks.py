@@ -23,6 +23,24 @@ if TYPE_CHECKING:
     from pyos.kernel.limits import Quota
     from pyos.kernel.trampoline import Pending
 
+MOVES = {
+    ("new", "start"): "ready",
+    ("ready", "resume"): "running",
+    ("running", "yield"): "ready",
+    ("running", "block"): "blocked",
+    ("running", "park"): "stopped",
+    ("running", "end"): "zombie",
+    ("running", "kill"): "zombie",
+    ("blocked", "wake"): "ready",
+    ("blocked", "kill"): "zombie",
+    ("ready", "kill"): "zombie",
+    ("stopped", "continue"): "ready",
+    ("stopped", "kill"): "zombie",
+    ("zombie", "reap"): "gone",
+}
+"""Every legal move: (state, event) -> state. "stopped" is a task that was sent STOP and was parked when it came up: it
+waits for CONT (see signalling.py). What else STOP, INT and TERM do is a wake, or shows at the next resume."""
+
 MAX_TASKS = 1_000_000
 ZOMBIE_WARNING = 10_000
 
