@@ -2,9 +2,9 @@
 
     frontrun python bench/check_vs_frontrun.py [ROUNDS]
 
-Each program exists three times: as tasks of pyos, as threads and as asyncio tasks for frontrun. All three tools run
-with their defaults, up to the first failure (frontrun by its own command, which it asks for); frontrun's replays of
-what it has found are switched off, while pyos shrinks, runs and tells what it has found. The measurements are
+Each program exists three times: as tasks of pyos, and as threads and as asyncio tasks for frontrun. All run with the
+tool's defaults, up to the first failure (frontrun by its own command, which it asks for). Frontrun's replays of what it
+has found are switched off, while pyos shrinks, runs again and tells what it has found. The measurements are
 interleaved; shown is the median of the rounds (5).
 """
 

@@ -23,7 +23,9 @@ from pyos.kernel.kernel import Kernel, exit_code, log_to_stderr
 from pyos.kernel.loader import Loader
 from pyos.kernel.poller import BACKENDS
 from pyos.kernel.trampoline import describe
+from pyos.kernel.watchdog import watching
 from pyos.lessons.commands import add_commands
+from pyos.limits import Limits
 from pyos.manual import page
 from pyos.observe.debug import Unyielded
 from pyos.observe.strace import Strace
@@ -41,6 +43,22 @@ def parser() -> Parser:
     )
     boot.add_argument("--poller", choices=list(BACKENDS), help="how to ask which descriptors are ready")
     boot.add_argument("--seed", type=seed, help="seed of Random and Choose, a number or any text")
+    boot.add_argument(
+        "--limit",
+        action="append",
+        type=limit,
+        metavar="NAME=VALUE",
+        default=[],
+        help=f"bound the system, several times if need be: {', '.join(Limits._fields)}",
+    )
+    boot.add_argument(
+        "--max-slice",
+        action="append",
+        type=max_slice,
+        metavar="SECONDS",
+        dest="limit",
+        help="raise SliceExceeded in a task that does not let others run for so long (--limit max_slice=SECONDS)",
+    )
     boot.add_argument("--strace", action="store_true", help="print each trap with its result on standard error")
     boot.add_argument("--debug", action="store_true", help="report traps that were built and never yielded")
     boot.add_argument("program", help="a Python file with a main that is a generator or async function")
@@ -61,6 +79,33 @@ def seed(text: str) -> int | str:
         return int(text)
     except ValueError:
         return text
+
+
+def limit(text: str) -> tuple[str, Any]:
+    """One of the limits, given as `name=value`."""
+    name, equals, value = text.partition("=")
+    if not equals or name not in Limits._fields:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE with one of {', '.join(Limits._fields)}")
+    return checked(name, value)
+
+
+def max_slice(text: str) -> tuple[str, Any]:
+    """The limit of that name."""
+    return checked("max_slice", text)
+
+
+def checked(name: str, text: str) -> tuple[str, Any]:
+    """The limit's name and value."""
+    kind, what = (float, "a number of seconds") if name == "max_slice" else (int, "a whole number")
+    try:
+        value: Any = kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{name} is {what}, not {text!r}") from None
+    try:
+        Limits(**{name: value}).checked()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name, value
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,6 +146,8 @@ def write_out(code: int, text: str = "") -> int:
             if stream is sys.stdout and not isinstance(error, BrokenPipeError):
                 log_to_stderr(f"cannot write to standard output: {error.strerror}")
                 code = code or 1
+        except Exception:  # a task has closed it, or put another in its place
+            continue
     return code
 
 
@@ -118,9 +165,13 @@ def boot_program(options: argparse.Namespace) -> int:
         path, target = loaded(loader, options.program, lambda path: loader.load(path, options.args))
         raise_descriptor_limit()
         home = os.path.dirname(os.path.abspath(path))
-        kernel = stack.enter_context(Kernel(poller=options.poller, seed=options.seed, wrappers=wrappers, home=home))
+        limits = Limits(**dict(options.limit))
+        kernel = stack.enter_context(
+            Kernel(poller=options.poller, seed=options.seed, limits=limits, wrappers=wrappers, home=home)
+        )
         kernel.spawn(target, name=stem(path), program=path)
         caught = stack.enter_context(signals_handled(kernel))
+        stack.enter_context(watching(kernel))
         try:
             status = kernel.run()
         except Deadlock as error:

@@ -29,8 +29,9 @@ class LimitExceeded(RuntimeError):
 class TaskTimeout(TimeoutError):
     """The time of a Timeout is up; `timeout` is the trap it belongs to."""
 
-    def __init__(self, timeout: Any) -> None:
-        super().__init__(f"not done within {timeout.seconds:g} s")
+    def __init__(self, timeout: Any, seconds: float | None = None) -> None:
+        """`seconds`: what the trap said when it was yielded, if it may say something else by now."""
+        super().__init__(f"not done within {timeout.seconds if seconds is None else seconds:g} s")
         self.timeout = timeout
 
 
@@ -42,9 +43,18 @@ class LinkedTaskFailed(Exception):
     """Raised in a parent whose linked child failed; `status` is the child's ExitStatus, `__cause__` its error."""
 
     def __init__(self, status: ExitStatus) -> None:
-        how = f"{type(status.error).__name__}: {status.error}" if status.signal is None else f"{status.signal.name}"
+        how = _in_words(status.error) if status.error is not None else status.signal.name if status.signal else "itself"
         super().__init__(f"task {status.tid} ({status.name}) ended by {how}")
         self.status = status
+
+
+def _in_words(error: BaseException) -> str:
+    """An error's class and text. It cannot fail: the exception is the user's, and so is its class."""
+    kind: str = type.__dict__["__name__"].__get__(type(error))
+    try:
+        return f"{kind}: {error}"
+    except BaseException:
+        return f"{kind}, which cannot be printed"
 
 
 class TaskKilled(BaseException):
@@ -76,7 +86,7 @@ class SliceExceeded(BaseException):
     """Raised in a task that kept the machine for longer than its `max_slice`; `seconds` is that limit."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the task did not yield within {seconds:g} s")
+        super().__init__(f"the task did not let others run for {seconds:g} s")
         self.seconds = seconds
 
 

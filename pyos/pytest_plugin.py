@@ -180,9 +180,9 @@ class Snapshot:
         self._take(reason)
         self.shut_down(reason, *args, **kwargs)
 
-    def _before_interrupt(self) -> None:
+    def _before_interrupt(self, *args: Any) -> None:
         self._take("SIGINT")
-        self.interrupt()
+        self.interrupt(*args)
 
     def _take(self, reason: str) -> None:
         self.table = self.table or f"{reason}; the tasks at that moment:\n{ps(self.kernel)}"

@@ -25,8 +25,9 @@ class ExitStatus(NamedTuple):
 class TaskInfo(NamedTuple):
     """One task in a snapshot. `parent` is 1 once the real parent is dead, and 0 for init.
 
-    `state` is "running", "ready", "blocked" or "zombie"; `waiting_on` a readable reason, "" unless blocked; `stack` the
-    lines "file:line function", outermost first; `program` the path of the program file it belongs to, or "".
+    `state` is "running", "ready", "blocked", "stopped" or "zombie"; `waiting_on` a readable reason, "" unless blocked;
+    `stack` the lines "file:line function", outermost first; `program` the path of the program file it belongs to, or
+    ""; `cpu` the seconds of processor time that the watchdog has charged to it (0.0 where that is off).
     """
 
     tid: int
@@ -36,3 +37,4 @@ class TaskInfo(NamedTuple):
     waiting_on: str
     stack: tuple[str, ...]
     program: str
+    cpu: float = 0.0

@@ -166,7 +166,8 @@ def test_a_signal_at_the_shell_ends_what_it_runs(program):
         system.tell(f"run {program(FINALLY)} busy")
         system.until("up")
         system.signal(signal.SIGINT)
-        assert system.end() == (130, "child cleaned up\ninit cleaned up\n", "")
+        killed = "sh: task 4 (prog) was killed by INT\n"
+        assert system.end() == (130, "init cleaned up\nchild cleaned up\n", killed)
 
 
 # --- bad input
@@ -210,6 +211,9 @@ def test_a_refused_command_ends_the_process_with_2():
     assert (done.returncode, done.stdout) == (2, "")
 
 
+LIMIT = "NAME=VALUE with one of max_tasks, max_mailbox, max_slice"
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -220,13 +224,37 @@ def test_a_refused_command_ends_the_process_with_2():
         (["boot", "--nope", INIT], "unrecognized arguments: --nope (see pyos --help)"),
         (["boot", "--stra", INIT], "unrecognized arguments: --stra (see pyos --help)"),
         (["boot", "--seed"], "argument --seed: expected one argument (see pyos boot --help)"),
+        (["boot", "--limit", "tasks=3", INIT], f"argument --limit: 'tasks=3' is not {LIMIT} (see pyos boot --help)"),
+        (
+            ["boot", "--limit", "max_tasks", INIT],
+            f"argument --limit: 'max_tasks' is not {LIMIT} (see pyos boot --help)",
+        ),
+        (["boot", "--limit", "max_tasks=x", INIT], "argument --limit: max_tasks is a whole number, not 'x' (…)"),
+        (["boot", "--limit", "max_tasks=0", INIT], "argument --limit: max_tasks is at least 1, not 0 (…)"),
+        (
+            ["boot", "--limit", "max_mailbox=1.5", INIT],
+            "argument --limit: max_mailbox is a whole number, not '1.5' (…)",
+        ),
+        (["boot", "--limit", "max_slice=", INIT], "argument --limit: max_slice is a number of seconds, not '' (…)"),
+        (
+            ["boot", "--max-slice", "soon", INIT],
+            "argument --max-slice: max_slice is a number of seconds, not 'soon' (…)",
+        ),
+        (
+            ["boot", "--max-slice", "0", INIT],
+            "argument --max-slice: max_slice is a number of seconds above 0, not 0.0 (…)",
+        ),
+        (
+            ["boot", "--max-slice=inf", INIT],
+            "argument --max-slice: max_slice is a number of seconds above 0, not inf (…)",
+        ),
         (["--nope"], "the following arguments are required: COMMAND (see pyos --help)"),
         ([], "the following arguments are required: COMMAND (see pyos --help)"),
         (["man", "Nope"], "there is no trap Nope (see pyos man)"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(refused, args, message):
-    one_line(re.escape(message), refused(*args))
+    one_line(re.escape(message.replace("…", "see pyos boot --help")), refused(*args))
 
 
 @pytest.mark.parametrize("args", [["reboot"], ["boot", "--poller", "kqueue", INIT]])
@@ -332,7 +360,10 @@ def test_version():
 def test_help_names_every_option(args):
     done = pyos(*args)
     assert (done.returncode, done.stderr) == (0, "")
-    wanted = {1: ["boot", "man", "--version"], 2: ["--poller", "--seed", "--strace", "--debug", "program"]}
+    wanted = {
+        1: ["boot", "man", "--version"],
+        2: ["--poller", "--seed", "--limit", "--max-slice", "--strace", "--debug", "program"],
+    }
     assert all(word in done.stdout for word in (["trap"] if "man" in args else wanted[len(args)]))
 
 
@@ -344,6 +375,66 @@ def test_every_poller_serves(poller):
             assert receive(conn, 5) == b"hello"
         system.signal(signal.SIGTERM)
         assert system.end() == (143, "", "")
+
+
+FORK_BOMB = """
+from pyos import *
+
+def bomb():
+    while True:
+        yield NewTask(bomb(), detached=True)
+
+def main():
+    yield NewTask(bomb())
+    for _ in range(100):
+        yield Sleep(0.0001)
+    tasks = yield Tasks()
+    print(len(tasks) > 1, len(tasks) <= 30)
+"""
+
+
+def test_a_fork_bomb_is_held_to_the_limit_and_the_rest_goes_on(program):
+    done = pyos("boot", "--limit", "max_tasks=30", program(FORK_BOMB))
+    assert (done.returncode, done.stdout) == (0, "True True\n")
+    heads = set(re.findall(r"^pyos: (?:task \d+ )?(.*)", done.stderr, re.M))
+    assert heads == {"(bomb) died of an uncaught LimitExceeded"}
+    errors = set(re.findall(r"^pyos\.errors\.\w+: (.*)", done.stderr, re.M))
+    assert "there are 30 tasks already, the most this system takes" in errors
+
+
+def test_the_last_of_two_limits_counts(program):
+    path = program(
+        "from pyos import *\n"
+        "def main():\n"
+        "    for sent in range(9):\n"
+        "        try:\n"
+        "            yield Timeout(0, Send(1, 'x'))\n"
+        "        except TaskTimeout:\n"
+        "            return sent\n"
+    )
+    assert pyos("boot", "--limit", "max_mailbox=2", "--limit", "max_mailbox=5", path).returncode == 5
+    assert pyos("boot", "--limit", "max_mailbox=2", "--limit", "max_tasks=5", path).returncode == 2
+
+
+def test_max_slice_ends_a_hog_and_the_others_go_on(program):
+    path = program(
+        "from pyos import *\n"
+        "def hog():\n"
+        "    yield\n"
+        "    while True:\n"
+        "        pass\n"
+        "def main():\n"
+        "    status = yield WaitTask((yield NewTask(hog())))\n"
+        "    print(type(status.error).__name__, status.error.seconds)\n"
+    )
+    for option in (
+        ("--max-slice", "0.2"),
+        ("--limit", "max_slice=0.2"),
+        ("--max-slice", "99", "--limit", "max_slice=0.2"),
+    ):
+        done = pyos("boot", *option, path)
+        assert (done.returncode, done.stdout) == (0, "SliceExceeded 0.2\n")
+        one_line(rf"task 2 \(hog\) at {path}:\d hog has not let others run for 0.1\d? s", done.stderr)
 
 
 RANDOM = "from pyos import *\ndef main():\n    print((yield Random()), (yield Choose(range(1000))))\n"
@@ -460,6 +551,12 @@ def test_a_log_that_nobody_reads_harms_nothing(program):
         assert pyos("boot", "--strace", program(NOISY), stderr=writer).returncode == 7
     finally:
         os.close(writer)
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_task_that_closes_a_standard_file_does_not_change_the_exit_code(program, name):
+    source = NOISY.replace("    1 / 0", f"    import sys\n    sys.{name}.close()\n    1 / 0")
+    assert pyos("boot", program(source)).returncode == 7
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

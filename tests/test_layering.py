@@ -63,6 +63,8 @@ ORDER = """
     pyos.kernel.syscalls
     pyos.kernel.loader
     pyos.usage
+    pyos.kernel.running
+    pyos.kernel.watchdog
     pyos.kernel.audit
     pyos.kernel.kernel
     pyos.observe
@@ -97,6 +99,7 @@ ORDER = """
     pyos
     pyos.lessons.catalogue
     pyos.lessons.checks_flow
+    pyos.lessons.checks_tasks
     pyos.lessons.checks_system
     pyos.lessons.checker
     pyos.lessons.show

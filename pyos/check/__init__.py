@@ -50,8 +50,9 @@ def check(
     import dataclasses
     import functools
 
-    from pyos.check.explorer import Explorer, Settings
+    from pyos.check.explorer import Explorer
     from pyos.check.replay import decode, identity_of
+    from pyos.check.settings import Settings
 
     if not callable(program):
         raise TypeError(f"a program to check is a function, not {type(program).__name__}: pass it without calling it")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import shlex
 import signal
@@ -22,9 +21,10 @@ from pyos.kernel.loader import Loader
 from pyos.usage import UsageError, loaded
 
 if TYPE_CHECKING:
-    from pyos.check.explorer import Explorer, Settings
+    from pyos.check.explorer import Explorer
     from pyos.check.program import ProgramFile
     from pyos.check.report import Failure, Report
+    from pyos.check.settings import Settings
 
 OWN_OPTIONS = (
     "--strategy", "--budget", "--isolated", "--seed", "--depth", "--delays", "--max-steps", "--keep-going",
@@ -81,8 +81,10 @@ def budget(text: str) -> float | None:
 
 def check_program(options: argparse.Namespace) -> int:
     """Check a program file and print the report; answers the exit code."""
+    from pyos.check.explorer import Explorer
     from pyos.check.isolation import NotIsolated
     from pyos.check.replay import ReplayError, decode, identity_of
+    from pyos.check.report import innermost_line
 
     log = Log()
     with silence():
@@ -93,14 +95,24 @@ def check_program(options: argparse.Namespace) -> int:
     try:
         settings = settings_of(options, seed, progress)
         choices = decode(options.replay, identity) if options.replay is not None else None
-        report = run(program, identity, settings, choices, options)
-    except (ValueError, NotIsolated, ReplayError) as error:
+    except (ValueError, ReplayError) as error:
         raise UsageError(str(error)) from None
-    finally:
-        progress.clear()
-    print_report(report, options, monotonic() - progress.start)
-    if report.failures and options.html:
-        write_page(options, report.failures[0])
+    with Explorer(program, identity, settings) as explorer:
+        try:
+            report = run(explorer, choices, options.jobs)
+        except (NotIsolated, ReplayError) as error:
+            raise UsageError(str(error)) from None
+        except KeyboardInterrupt as error:
+            where = innermost_line(error)
+            log(f"interrupted in the middle of a step, at {where[0]}:{where[1]}" if where else "interrupted")
+            return 130
+        finally:
+            progress.clear()
+        print_report(report, options, monotonic() - progress.start)
+        if report.failures and options.html:
+            write_page(options, report.failures[0])
+        if report.failures and options.pdb:
+            debug(explorer, report.failures[0])
     if report.failures:
         return 1
     return 130 if report.bound == "interrupted" else 0
@@ -118,7 +130,7 @@ def make_program(path: str, options: argparse.Namespace, log: Log) -> ProgramFil
 
 def settings_of(options: argparse.Namespace, seed: int | str | None, progress: Progress) -> Settings:
     """The command line as settings."""
-    from pyos.check.explorer import Settings
+    from pyos.check.settings import Settings
 
     folder = os.path.dirname(os.path.abspath(options.html or ""))
     if options.html and not os.access(folder, os.W_OK):
@@ -152,29 +164,21 @@ def replay_command(options: argparse.Namespace, text: str) -> str:
     return shlex.join([*words, f"--replay={text}", options.program, *options.args])
 
 
-def run(program: Any, identity: str, settings: Settings, choices: Any, options: argparse.Namespace) -> Report:
+def run(explorer: Explorer, choices: Any, jobs: int) -> Report:
     """The check itself, or the replay of one schedule."""
-    from pyos.check.explorer import Explorer
     from pyos.check.jobs import check_in_processes
 
-    with Explorer(program, identity, settings) as explorer:
-        with silence(), interruptible(explorer):
-            if choices is not None:
-                report = explorer.replay(choices)
-            elif options.jobs > 1:
-                report = check_in_processes(explorer, options.jobs)
-            else:
-                report = explorer.check()
-        if options.pdb and report.failures:
-            debug(explorer, report.failures[0])
-    return report
+    with silence(), interruptible(explorer):
+        if choices is not None:
+            return explorer.replay(choices)
+        return check_in_processes(explorer, jobs) if jobs > 1 else explorer.check()
 
 
 def debug(explorer: Explorer, failure: Failure) -> None:
     """Open the debugger at the failing step."""
     from pyos.check.debugger import stop_at
 
-    print(failure.story, flush=True)
+    sys.stdout.flush()
     with explorer.witness.stopped_at_end(failure.choices) as harness:
         stop_at(harness, failure)
 
@@ -208,8 +212,7 @@ def write_page(options: argparse.Namespace, failure: Failure) -> None:
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
     """While inside, what the program prints goes nowhere."""
-    with contextlib.redirect_stdout(io.StringIO()) as nowhere:
-        nowhere.write = len  # type: ignore[method-assign]
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
 
 

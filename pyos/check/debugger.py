@@ -55,7 +55,8 @@ def stop_at(harness: Harness, failure: Failure, **options: Any) -> None:
         debugger.interaction(None, error.__traceback__)
         return
     table = harness.kernel.table
-    task = table.get(failure.tid or 0) or next(iter(table), None)
+    blamed = failure.tid or (failure.rows[-1].tid if failure.rows else 0)
+    task = table.get(blamed) or next(iter(table), None)
     frame = debugger.select(task) if task is not None and task.status is None else None
     if frame is None:
         print("no task is left to look at")

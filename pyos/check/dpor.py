@@ -204,7 +204,9 @@ class Dpor:
                 total |= before[j]
             before.append(total)
             if i >= self.new_from:
-                self.nodes[i].backtrack |= step.killed
+                node = self.nodes[i]
+                if not step.killed.isdisjoint(node.ready):
+                    node.backtrack.update(node.ready)  # anything may have to come first for the killed task's step
                 for j in fresh:
                     if not any(before[k] >> j & 1 for k in fresh if k != j):
                         self._enter_race(before, j, i)

@@ -4,89 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import islice
-from time import monotonic
 from typing import Any
 
 from pyos.check.dpor import Asleep, Dpor
 from pyos.check.footprint import Footprints
 from pyos.check.guards import guarded
-from pyos.check.harness import MAX_STEPS, Harness
+from pyos.check.harness import Harness
 from pyos.check.isolation import check_isolation
 from pyos.check.queue import PickingQueue
 from pyos.check.replay import ReplayError, encode
 from pyos.check.report import Failure, Report
+from pyos.check.settings import Budget, Settings
 from pyos.check.shrink import Shrinker, trimmed
-from pyos.check.strategies import STRATEGIES, Dfs, Elsewhere, Pct, Production, Random, Replay
+from pyos.check.strategies import Dfs, Elsewhere, Pct, Production, Random, Replay
 from pyos.check.witness import Recording, Witness
-from pyos.limits import Limits
 
 BATCH = 32  # runs of one strategy of a portfolio before the next has its turn
 SHARE_OF_DELAYS = 0.25  # of the budget, at most, for schedules with few deviations
 PROGRESS_EVERY = 256  # schedules
-Progress = Callable[[Report, float], None]
-
-
-@dataclass
-class Settings:
-    """How to check; `pyos.check` explains them. Raises TypeError or ValueError for what makes no sense.
-
-    `share`: (i, n), this is the i-th of n processes; `variables`: a failure's recording has the variables of each
-    step; `passes`: errors of a task that end the check; `command`: how to type a replay string.
-    """
-
-    strategy: str = "portfolio"
-    budget: float | None = 60.0
-    isolated: bool = False
-    seed: int | str | None = None
-    depth: int = 3
-    delays: int = 2
-    max_steps: int = MAX_STEPS
-    leaks: bool = True
-    keep_going: bool = False
-    limits: Limits | None = None
-    progress: Progress | None = None
-    home: str | None = None
-    share: tuple[int, int] = (0, 1)
-    variables: bool = False
-    passes: tuple[type[BaseException], ...] = ()
-    command: Callable[[str], str] = str
-
-    def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise ValueError(f"no strategy {self.strategy!r}: there are {', '.join(STRATEGIES)}")
-        for name, least in (("depth", 1), ("delays", 0), ("max_steps", 1)):
-            value = getattr(self, name)
-            if type(value) is not int:
-                raise TypeError(f"{name} is an int, not {type(value).__name__}")
-            if value < least:
-                raise ValueError(f"{name} is at least {least}, not {value}")
-        Budget(self.budget)
-
-
-class Budget:
-    """How long a check may go on: seconds (float), schedules (int), or without end (None)."""
-
-    def __init__(self, amount: float | None) -> None:
-        if amount is not None and (isinstance(amount, bool) or not isinstance(amount, int | float)):
-            raise TypeError(f"a budget is seconds (float), schedules (int) or None, not {type(amount).__name__}")
-        if amount is not None and not amount > 0:
-            raise ValueError(f"a budget is more than 0, not {amount}")
-        self.amount = amount
-        self.in_schedules = isinstance(amount, int)
-        self.start = monotonic()
-
-    def spent(self, schedules: int) -> float:
-        """The part that is used up: 0 at the start, 1 and more at the end."""
-        if self.amount is None:
-            return 0.0
-        return schedules / self.amount if self.in_schedules else (monotonic() - self.start) / self.amount
-
-    def __str__(self) -> str:
-        if self.amount is None:
-            return "no budget"
-        return f"{self.amount} schedules" if self.in_schedules else f"{self.amount:g} s"
 
 
 class Explorer:
@@ -103,7 +39,7 @@ class Explorer:
         self.budget = Budget(settings.budget)
         self.report = Report(settings.strategy, seed=self.seed)
         self.interrupted = False
-        self.next_sample = 1
+        self.next_sample = 4  # production's schedule is looked at before
         self.stack = ExitStack()
 
     def __enter__(self) -> Explorer:
@@ -304,7 +240,7 @@ class Explorer:
         failure.command = self.settings.command(failure.replay)
         failure.found_by, failure.found_after = found_by, max(1, self.report.schedules)
         failure.rows, failure.tasks = seen.rows, seen.tasks
-        failure.race = self.witness.race(seen, choices)
+        failure.race = self.witness.race(seen, choices, failure.kind)
         self.report.failures.append(failure)
 
     def replay(self, choices: tuple[int, ...]) -> Report:

@@ -7,6 +7,7 @@ recorded (tracing.py). Chance is allowed once a run has called `random.seed` wit
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import socket
@@ -32,6 +33,7 @@ DRAWS = (
     "random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "gauss", "normalvariate",
     "expovariate", "triangular", "betavariate", "getrandbits", "randbytes",
 )  # fmt: skip
+ONE_AT_A_TIME = threading.RLock()  # checks in several threads, as what they replace is shared by all
 WATCHED: list[tuple[Any, str, str]] = [
     *[(time, name, INSTEAD) for name in TIMES],
     *[(random, name, CHANCE) for name in DRAWS],
@@ -46,7 +48,17 @@ WATCHED: list[tuple[Any, str, str]] = [
 
 @contextmanager
 def guarded(harnesses: list[Harness]) -> Iterator[list[Harness]]:
-    """While inside, the listed harnesses' runs fail when one of their tasks calls a watched function."""
+    """While inside, the listed harnesses' runs fail when one of their tasks calls a watched function.
+
+    A check in another thread waits until this one is over.
+    """
+    with ONE_AT_A_TIME, replaced(harnesses):
+        yield harnesses
+
+
+@contextmanager
+def replaced(harnesses: list[Harness]) -> Iterator[None]:
+    """While inside, each watched function tells when a task calls it."""
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in WATCHED]
     thread = threading.get_ident()
 
@@ -62,7 +74,7 @@ def guarded(harnesses: list[Harness]) -> Iterator[list[Harness]]:
     for (owner, name, instead), (_, _, original) in zip(WATCHED, originals):
         setattr(owner, name, watch(owner, name, instead, original))
     try:
-        yield harnesses
+        yield
     finally:
         for owner, name, original in originals:
             setattr(owner, name, original)
@@ -94,11 +106,13 @@ def is_library(path: str) -> bool:
 
 
 def userland_line(frame: Any, instead: str) -> str | None:
-    """file:line of the program's call; None if it is pyos or a library that calls, on its own behalf.
+    """file:line of the program's call; None if it is pyos, a library or a callback of the collector's that calls.
 
     A library's use of the time (a log's time stamps, what it measures at a collection of garbage) is its own affair;
-    chance, a thread, a process or a socket is not.
+    chance, a thread, a process or a socket is not. So is what a callback of the garbage collector does.
     """
+    if any(getattr(callback, "__code__", None) is frame.f_code for callback in gc.callbacks):
+        return None
     while frame is not None:
         module, path = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
         if module.startswith("pyos.") or (path.startswith("<") and module != "__main__"):

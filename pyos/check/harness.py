@@ -293,12 +293,12 @@ def without_our_frame(error: BaseException) -> BaseException:
 
 def deadlock_of(stuck: list[Task]) -> Failure:
     """Nothing can ever run again: name the cycle if there is one, and what everybody waits for."""
-    head = "nothing can ever run again"
+    head, blamed = "nothing can ever run again", stuck[0]
     for task in stuck:
         if chain := cycle_from(task):
-            head = "a cycle of waits: " + " -> ".join(f"{t.tid} ({t.name})" for t in [*chain, task])
+            head, blamed = "a cycle of waits: " + " -> ".join(f"{t.tid} ({t.name})" for t in [*chain, task]), task
             break
-    return Failure("deadlock", "\n".join([head, *(explain(task).strip() for task in stuck)]), stuck[0].tid)
+    return Failure("deadlock", "\n".join([head, *(explain(task).strip() for task in stuck)]), blamed.tid)
 
 
 def name_of(condition: Callable[[], Any]) -> str:

@@ -35,6 +35,7 @@ IMMUTABLE = (
     int, float, complex, str, bytes, bool, type(None), type, range, slice, Enum, ModuleType, BuiltinFunctionType,
     CodeType, Handle, Trap, type(Ellipsis),
 )  # fmt: skip
+SHARED_SAFELY = (*IMMUTABLE, FunctionType, MethodType, GeneratorType, CoroutineType)
 ASSIGN_GLOBAL = {"STORE_GLOBAL", "DELETE_GLOBAL"}
 ASSIGN_FREE = {"STORE_DEREF", "DELETE_DEREF"}
 
@@ -49,13 +50,12 @@ def check_isolation(program: Callable[[], Any], options: dict[str, Any]) -> None
     lifecycle, table = harness.kernel.lifecycle, harness.kernel.table
     spawn, owners = lifecycle.spawn, Owners()
 
-    def spawn_seen(target: Any, **more: Any) -> Task:
-        mother: Task | None = more.get("parent")
+    def spawn_seen(target: Any, mother: Task | None = None, *more: Any) -> Task:
         if type(target) in (GeneratorType, CoroutineType):
             owners.enter(table.last_tid + 1, reached_by(target))
         if mother is not None:
             owners.enter(mother.tid, in_frames_of(mother))
-        return spawn(target, **more)
+        return spawn(target, mother, *more)
 
     setattr(lifecycle, "spawn", spawn_seen)
     try:
@@ -135,7 +135,7 @@ def named_in(
 
 def is_mutable(value: Any) -> bool:
     """True for what two tasks may not share: neither immutable, nor a kernel object, nor a function."""
-    return not isinstance(value, (*IMMUTABLE, FunctionType, MethodType, GeneratorType, CoroutineType))
+    return not issubclass(type(value), SHARED_SAFELY)  # isinstance may run code of the value's
 
 
 def contents_of(cell: CellType) -> Any:
@@ -148,7 +148,7 @@ def contents_of(cell: CellType) -> Any:
 
 def mutable(name: str, value: Any, visited: set[int]) -> Iterator[tuple[str, Any]]:
     """The mutable objects in a value, by the name that leads there."""
-    if id(value) in visited or isinstance(value, IMMUTABLE):
+    if id(value) in visited or issubclass(type(value), IMMUTABLE):
         return
     visited.add(id(value))
     if isinstance(value, FunctionType):

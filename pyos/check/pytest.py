@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 
 import pyos
-from pyos.check.explorer import Explorer, Settings
+from pyos.check.explorer import Explorer
 from pyos.check.isolation import NotIsolated
 from pyos.check.replay import ReplayError, decode, identity_of
 from pyos.check.report import Report
+from pyos.check.settings import Settings
 from pyos.status import TaskInfo
 
 BUDGET = 1000  # schedules

@@ -73,10 +73,12 @@ class Seen(NamedTuple):
         return Side(row.number if reached else 0, row.tid, row.where, touch.did)
 
 
-def find_race(seen: Seen) -> Race | None:
-    """The racing pair of a failing run, as far as it can be told from the run itself."""
+def find_race(seen: Seen, kind: str) -> Race | None:
+    """The racing pair of a failing run, as far as it can be told from the run itself; `kind` is the failure's."""
     touched = seen.touches()
     deviation = last_deviation(seen.rows)
+    if deviation is None and kind not in ("assertion", "invariant", "eventually", "error"):
+        return None
     if deviation is None:
         pairs = [pair for pair in rivals(seen.rows, touched, 0) if is_stale(pair, touched)][-1:]
     else:
@@ -84,7 +86,7 @@ def find_race(seen: Seen) -> Race | None:
         pairs = [pair for pair in pairs if seen.rows[pair[1]].tid == deviation.options[0]] or pairs
     if not pairs:
         return None
-    i, j, key = pairs[0]
+    i, j, key = next((pair for pair in pairs if is_telling(pair, seen.rows, touched)), pairs[0])
     return Race(seen.side(i, touched[i][key]), seen.side(j, touched[j][key]), touched[j][key].on)
 
 
@@ -110,6 +112,14 @@ def find_unreached(seen: Seen, without: Seen) -> Race | None:
 def last_deviation(rows: Sequence[Row]) -> Row | None:
     """The last step that production would have given to another task."""
     return next((row for row in reversed(rows) if row.deviates), None)
+
+
+def is_telling(pair: Pair, rows: list[Row], touched: Touches) -> bool:
+    """True if the second step blocked for ever, or both touch what the last step, which failed, touched."""
+    _, j, key = pair
+    if rows[-1].failed:
+        return key in touched[-1]
+    return bool(rows[j].trap) and rows[j].result is None
 
 
 def is_stale(pair: Pair, touched: Touches) -> bool:

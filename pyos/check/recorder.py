@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyos.check.queue import PickingQueue
 from pyos.check.report import in_short, innermost_line
 from pyos.check.report import shown as short_repr
-from pyos.check.source import Access
+from pyos.check.source import Access, attributes_of
 from pyos.handles import Handle
 from pyos.kernel.choice import first
 from pyos.kernel.tasks import Task
@@ -173,6 +173,9 @@ class Recorder:
             if answer is not BLOCKED:
                 row.result = shown(answer)
                 self.waiting.pop(task.tid, None)
+            elif task.wait is None and task.status is None and task.tid in self.waiting:
+                row.result = "None"  # it only lets the others run, as Sleep(0) does
+                del self.waiting[task.tid]
             return answer
 
         return recorded
@@ -213,21 +216,34 @@ class Recorder:
 
 def shown(value: Any) -> str:
     """A value for a person, and the same in every run: handles by name, generators by their function, no address."""
-    if isinstance(value, Handle):
+    if issubclass(type(value), Handle):
         return value.name or getattr(value.kernel_object, "label", None) or type(value).__name__.lower()
-    if isinstance(value, Trap):
+    if issubclass(type(value), Trap):
         return call(value)
-    if isinstance(value, BaseException):
+    if issubclass(type(value), BaseException):
         return in_short(value)
-    if isinstance(value, Signal):
+    if type(value) is Signal:
         return value.name
-    if isinstance(value, ExitStatus):
+    if type(value) is ExitStatus:
         return f"{value.name}'s end: {end_of(value)}"
     if type(value) is list and value and all(type(item) is TaskInfo for item in value):
         return f"{len(value)} tasks"
     if type(value) in (GeneratorType, CoroutineType):
         return f"{value.__name__}()"
-    return short_repr(value)
+    plain: Any = object.__repr__
+    has_own = getattr(type(value), "__repr__", None) is not plain
+    return short_repr(value if has_own or not attributes_of(value) else Attributes(value))
+
+
+class Attributes:
+    """Shows an object that has no repr of its own by its attributes."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value!r}" for name, value in attributes_of(self.thing).items())
+        return f"{type(self.thing).__name__}({inside})"
 
 
 def end_of(status: ExitStatus) -> str:

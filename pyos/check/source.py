@@ -38,6 +38,7 @@ class Source:
     accesses: dict[int, list[Access]] = field(default_factory=dict)
     yields: set[int] = field(default_factory=set)
     ordered: dict[int, list[ast.expr]] = field(default_factory=dict)
+    asked: set[int] = field(default_factory=set)  # ids of nodes that are yielded: a call there builds a trap
     in_any_order: set[int] = field(default_factory=set)  # ids of nodes whose order is lost again
 
     def visit(self, node: ast.AST) -> None:
@@ -45,9 +46,11 @@ class Source:
         self._see_order(node)
         if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await):
             self.yields.add(node.lineno)
+            self.asked.add(id(node.value))
         if isinstance(node, ast.Call) and isinstance(node.func, CHAIN):
             if isinstance(node.func, ast.Attribute):
-                self._enter(node.func, node.func.attr not in READ_ONLY, "()")
+                reads = node.func.attr in READ_ONLY or id(node) in self.asked
+                self._enter(node.func, not reads, "()")
             for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                 self.visit(argument)
         elif isinstance(node, ast.AugAssign):
@@ -125,7 +128,7 @@ def value_of(node: ast.expr, names: dict[str, Any]) -> Any:
     if isinstance(node, ast.Name):
         return names.get(node.id)
     if isinstance(node, ast.Attribute):
-        return getattr(value_of(node.value, names), "__dict__", {}).get(node.attr)
+        return attributes_of(value_of(node.value, names)).get(node.attr)
     if isinstance(node, ast.Set):
         return {item.value for item in node.elts if isinstance(item, ast.Constant)}
     if isinstance(node, ast.BinOp):
@@ -137,9 +140,18 @@ def value_of(node: ast.expr, names: dict[str, Any]) -> Any:
     return None
 
 
+def attributes_of(value: Any) -> dict[str, Any]:
+    """What an object has in its `__dict__`; nothing if it has none, or one of its own making."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except Exception:
+        return {}
+    return found if type(found) is dict else {}
+
+
 def unordered(value: Any) -> bool:
     """True for a set whose order may be another one in another process, or for other objects."""
-    return isinstance(value, set | frozenset) and len(value) > 1 and not all(map(hashes_alike, value))
+    return type(value) in (set, frozenset) and len(value) > 1 and not all(map(hashes_alike, value))
 
 
 def hashes_alike(value: Any) -> bool:

@@ -55,7 +55,7 @@ def tell(failure: Failure, color: bool = False) -> str:
     rows = failure.rows
     race = [] if failure.race is None else wrapped(f"race on {race_in_words(failure)}")
     parts = [
-        list(verdict(failure, paint)),
+        colored(list(verdict(failure)), paint),
         list(table(rows, failure, paint)) if rows else [],
         race,
         error_lines(failure),
@@ -65,12 +65,15 @@ def tell(failure: Failure, color: bool = False) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def verdict(failure: Failure, paint: Paint) -> Iterator[str]:
+def colored(lines: list[str], paint: Paint) -> list[str]:
+    """The verdict, its first line in red."""
+    return [paint(lines[0], BOLD + RED), *lines[1:]]
+
+
+def verdict(failure: Failure) -> Iterator[str]:
     """What went wrong, and how it was found."""
     message = failure.message.splitlines() if failure.kind != "deadlock" else failure.message.splitlines()[:1]
-    first, *more = wrapped(relative(f"{failure.kind}: {' '.join(message[:1])}"))
-    yield paint(first, BOLD + RED)
-    yield from more
+    yield from wrapped(relative(f"{failure.kind}: {' '.join(message[:1])}"))
     for line in message[1:]:
         yield from wrapped(relative(line))
     deviations = sum(row.deviates for row in failure.rows)

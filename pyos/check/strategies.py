@@ -248,14 +248,20 @@ class Pct(Sampler):
             self.changes = set(self.random.sample(range(1, self.horizon), wanted))
         return super().next()
 
+    def _count(self, kind: str, options: Sequence[Any]) -> None:
+        """How many tasks there are: tids count up from 1."""
+        if kind == "step":
+            self.tasks = max(self.tasks, *(task.tid for task in options))
+
     def pick(self, kind: str, options: Sequence[Any]) -> int:
         if self.runs == 1:  # the dry run
             self.position += 1
-            self.tasks = max(self.tasks, len(options))
+            self._count(kind, options)
             return 0
         if kind != "step" or self.position >= self.horizon:
             return int(self.random.random() * len(options))
         self.position += 1
+        self._count(kind, options)
         priorities = self.priorities
         for task in options:
             if task.tid not in priorities:

@@ -12,18 +12,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import CO_COROUTINE, CO_GENERATOR
-from types import BuiltinFunctionType, FrameType
+from types import BuiltinFunctionType, CodeType, FrameType
 from typing import Any
 
 from pyos.check.guards import CHANCE, INSTEAD, TIMES, is_library, uncontrolled, userland_line
 from pyos.check.isolation import is_mutable
-from pyos.check.recorder import Recorder
+from pyos.check.recorder import Recorder, Row
 from pyos.check.report import Failure
 from pyos.check.source import Source, sets_in_line, source_of
 from pyos.kernel.loader import PACKAGE
 
 UNSEEDED = random._inst
 TASK = CO_GENERATOR | CO_COROUTINE
+MOST_EVENTS = 1_000_000  # of a run that are followed: a program that computes would take minutes
 
 
 class Tracer:
@@ -35,6 +36,9 @@ class Tracer:
         self.is_seeded = is_seeded
         self.sources: dict[str, Source | None] = {}  # by path; None for those that are not the program's
         self.kept: list[Any] = []  # objects that were named, which keeps their ids their own
+        self.left = 0  # events that will be followed
+        self.row: Row | None = None  # the step whose lines are being entered
+        self.lines: set[tuple[CodeType, int]] = set()
 
     @contextmanager
     def tracing(self) -> Iterator[None]:
@@ -42,6 +46,7 @@ class Tracer:
         trace, profile = sys.gettrace(), sys.getprofile()
         replaceable = trace is None or type(trace).__module__.startswith("coverage.")
         self.kept.clear()
+        self.left = MOST_EVENTS
         if replaceable:
             sys.settrace(self._enter)
         if profile is None:
@@ -65,24 +70,39 @@ class Tracer:
 
     def _enter(self, frame: FrameType, event: str, arg: Any) -> Any:
         source = self.source_of(frame.f_code.co_filename)
-        if source is None:
+        if source is None or self.left <= 0:
             return None
         if self.recorder.in_step and frame.f_lineno in source.yields:
             self._enter_accesses(frame, source, writes=True)  # the task goes on in the middle of this line
         return self._line
 
     def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
-        path, line = frame.f_code.co_filename, frame.f_lineno
-        source = self.source_of(path)
-        if event == "line" and self.recorder.in_step and source is not None:
-            if frame.f_code.co_flags & TASK:
-                self.recorder.rows[-1].last_line = f"{path}:{line}"
-            names = {**frame.f_globals, **frame.f_locals} if line in source.ordered else {}
-            for name in sets_in_line(source, line, names):
-                message = f"{path}:{line}: the order of the set {name} is another in each process; use sorted()"
-                self.saw(Failure("nondeterminism", message))
-            self._enter_accesses(frame, source, writes=line not in source.yields)
+        self.left -= 1
+        if self.left <= 0:
+            sys.settrace(None)
+            return None
+        if event != "line" or not self.recorder.in_step:
+            return self._line
+        code, line, row = frame.f_code, frame.f_lineno, self.recorder.rows[-1]
+        if code.co_flags & TASK:
+            row.last_line = f"{code.co_filename}:{line}"
+        if row is not self.row:
+            self.row, self.lines = row, set()
+        if (code, line) not in self.lines:  # once a step is enough
+            self.lines.add((code, line))
+            source = self.source_of(code.co_filename)
+            if source is not None:
+                self._look_at(frame, source)
         return self._line
+
+    def _look_at(self, frame: FrameType, source: Source) -> None:
+        """What does a line name, and does it depend on the order of a set?"""
+        path, line = frame.f_code.co_filename, frame.f_lineno
+        names = {**frame.f_globals, **frame.f_locals} if line in source.ordered else {}
+        for name in sets_in_line(source, line, names):
+            message = f"{path}:{line}: the order of the set {name} is another in each process; use sorted()"
+            self.saw(Failure("nondeterminism", message))
+        self._enter_accesses(frame, source, writes=line not in source.yields)
 
     def _enter_accesses(self, frame: FrameType, source: Source, writes: bool) -> None:
         """Enter the variables that a line names: the objects they hold, and those that tasks share themselves.
@@ -113,6 +133,9 @@ class Tracer:
     # --- calls of C functions
 
     def _called(self, frame: FrameType, event: str, function: Any) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            sys.setprofile(None)
         if event != "c_call" or not self.recorder.in_step or type(function) is not BuiltinFunctionType:
             return
         name, owner = function.__name__, function.__self__

@@ -105,12 +105,13 @@ class Watcher:
         lifecycle, footprints = self.kernel.lifecycle, self.footprints
         spawn = lifecycle.spawn
 
-        def spawn_seen(target: Any, **options: Any) -> Task:
-            if options.get("limits") is not None:
+        def spawn_seen(target: Any, parent: Task | None = None, *more: Any) -> Task:
+            if parent is not None and parent.quota is not None:
+                footprints.step.touch(("quota",))  # also where it refuses
+            task = spawn(target, parent, *more)
+            if task.quota is not None:
                 footprints.step.touch(("quota",))
-            task = spawn(target, **options)
-            mother = options.get("parent")
-            above = footprints.task_name(mother) if mother is not None else ()
+            above = footprints.task_name(parent) if parent is not None else ()
             number = footprints.children[above] = footprints.children.get(above, 0) + 1
             name = footprints.tasks[task.tid] = (*above, number)
             footprints.step.touch(("task", name))

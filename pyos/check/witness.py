@@ -115,9 +115,9 @@ class Witness:
             return None
         return Failure("leak", f"left open by each run: {', '.join(name for _, name in sorted(left))}")
 
-    def race(self, recording: Recording, choices: Sequence[int]) -> Race | None:
+    def race(self, recording: Recording, choices: Sequence[int], kind: str) -> Race | None:
         """The two steps that made the difference in a failing run of these choices."""
-        found = find_race(recording.seen)
+        found = find_race(recording.seen, kind)
         if found is not None or not any(choices):
             return found
         last = max(number for number, choice in enumerate(choices) if choice)

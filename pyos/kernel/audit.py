@@ -13,7 +13,7 @@ from pyos.errors import KernelPanic
 from pyos.kernel.channels import ChannelObject, Mailbox
 from pyos.kernel.limits import Quota
 from pyos.kernel.poller import READ, WRITE
-from pyos.kernel.signalling import PARKED
+from pyos.kernel.signalling import PARKED, is_waiting
 from pyos.kernel.sync import EventObject, LockObject, SemaphoreObject
 from pyos.kernel.tasks import Task
 from pyos.kernel.timeouts import Deadline
@@ -227,7 +227,8 @@ def deadlines_are_in_force(kernel: Kernel) -> Findings:
         deadline = task.deadline
         while deadline is not None:
             listed.append(deadline)
-            if deadline.task is not task or (deadline.alarm and deadline.error is None and not deadline.alarm.action):
+            rung = deadline.alarm is not None and deadline.alarm.action is None and deadline.error is None
+            if deadline.task is not task or (rung and (deadline.depth is not None or is_waiting(task))):
                 yield f"{task} is in a Timeout that is not its own, or whose time cannot come"
             deadline = deadline.outer
         if listed[::-1] != standing:

@@ -44,6 +44,11 @@ class RealClock:
         poll(timeout)
 
 
+def cpu_seconds() -> float:
+    """The processor time that this thread has used."""
+    return time.thread_time()
+
+
 class VirtualClock:
     """A clock that jumps to the next deadline as soon as nothing is ready and no I/O has come."""
 

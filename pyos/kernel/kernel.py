@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyos.errors import Deadlock, TaskKilled
+from pyos.errors import Deadlock, KernelPanic, TaskKilled
 from pyos.kernel import choice, scheduler
 from pyos.kernel.audit import audit
 from pyos.kernel.clock import Alarm, Breather, Clock, RealClock, Timers
@@ -47,7 +47,7 @@ _this_thread = threading.local()  # .kernel: the kernel that runs in this thread
 
 def log_to_stderr(line: str) -> None:
     """The default log: one line (or a traceback) on standard error. Nobody is told when that cannot be written."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(Exception):  # a task may have closed the stream, or put another in its place
         print(f"pyos: {line}", file=sys.stderr, flush=True)
 
 
@@ -103,6 +103,7 @@ class Kernel:
         self.init_status: ExitStatus | None = None
         self.host_takes_error = False  # run() raises init's error, so it is not logged
         self.shutting_down: Alarm | None = None
+        self.ending = False  # it is shutting down, or has been asked to
         self.deadlock: Deadlock | None = None
         self.check: Any = None  # the checker, while it runs this kernel
 
@@ -113,9 +114,12 @@ class Kernel:
         return self.lifecycle.spawn(target, **options)
 
     def run(self) -> ExitStatus | None:
-        """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed."""
+        """Run until every task is gone; answers how init ended. Raises Deadlock at a standstill, once all is closed.
+
+        An exception of the kernel's own code is a KernelPanic, here and in `step`.
+        """
         runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
-        with RunningInThisThread(self):
+        with RunningInThisThread(self), BUGS_PANIC:
             while self.table.alive:
                 if runq:
                     turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
@@ -123,7 +127,7 @@ class Kernel:
                         self.breather.breathe()
                         self._deliver(0.0)
                 else:
-                    self._idle()
+                    self.idle()
         if self.deadlock is not None:
             raise self.deadlock
         return self.init_status
@@ -133,7 +137,7 @@ class Kernel:
 
         As in `run`, what is due is delivered between two turns, and waited for if nothing is ready.
         """
-        with RunningInThisThread(self):
+        with RunningInThisThread(self), BUGS_PANIC:
             while self.scheduler.in_turn() or self._next_turn():
                 if self.scheduler.step(self.stepwise):
                     return True
@@ -144,16 +148,21 @@ class Kernel:
         self.posted.append(action)
         self.readiness.wake_up.ring()
 
-    def interrupt(self) -> None:
-        """SIGINT: INT for the foreground job, or for init if there is none."""
+    def foreground_job(self) -> list[Task]:
+        """Whom an interrupt is for: what lives of the foreground job, or init if nothing does."""
         job = [task for tid in self.foreground if (task := self.table.get(tid)) is not None and task.status is None]
-        for task in job or filter(None, [self.table.get(1)]):
+        return job or [task for task in (self.table.get(1),) if task is not None]
+
+    def interrupt(self, job: Sequence[Task] | None = None) -> None:
+        """SIGINT: INT for the foreground job, as it was when the signal came if that is given."""
+        for task in self.foreground_job() if job is None else job:
             self.kill(task, INT, sender=None, reason="SIGINT", grace=math.inf)
 
     def shut_down(self, reason: str, grace: float = SHUTDOWN_GRACE) -> None:
         """Send every task TERM, newest first; after `grace` seconds KILL. Harmless when it has begun."""
         if self.shutting_down is not None:
             return
+        self.ending = True
         self.table.closed = "the system is shutting down"
         self.shutting_down = self.timers.set_alarm(grace, lambda: self._kill_the_late(grace))
         for task in reversed(list(self.table)):
@@ -179,7 +188,9 @@ class Kernel:
         The clock, the run queue and the dice are the caller's to wind back.
         """
         if self.table.tasks:
+            self.signals.insists = True  # nobody is left to see it, and an abandoned frame is never freed
             self._kill_all()
+            self.signals.insists = False
         self.table.clear()
         self.timers.clear()
         self.sync = Sync(self)  # so that a handle stands for a new object
@@ -220,7 +231,8 @@ class Kernel:
                 owner.action = None
                 action()
 
-    def _idle(self) -> None:
+    def idle(self) -> None:
+        """Nothing is ready: wait until something is due, or see that nothing ever will be."""
         if self._at_standstill():
             self._standstill()
         else:
@@ -236,12 +248,12 @@ class Kernel:
         while self.table.alive and not runq:
             if self._at_standstill():
                 return False
-            self._idle()
+            self.idle()
         self.scheduler.left = max(scheduler.SHORTEST_TURN, len(runq))
         return self.table.alive > 0
 
     def _take_posted(self) -> None:
-        while self.posted:
+        for _ in range(len(self.posted)):  # what is posted meanwhile has rung again: the tasks have their turn first
             self.posted.popleft()()
 
     # --- the end
@@ -278,7 +290,24 @@ class Kernel:
             task.wait.describe(task) if task.wait else "",
             stack_of(task),
             task.program,
+            task.cpu,
         )
+
+
+class BugsPanic:
+    """While inside, an exception is no task's: it comes out of the kernel's own code, and becomes a KernelPanic."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, KernelPanic):
+            raise KernelPanic(f"a bug in the kernel: {type(error).__name__}: {error}") from error
+
+
+BUGS_PANIC = BugsPanic()
 
 
 def current_kernel() -> Kernel | None:

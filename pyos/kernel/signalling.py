@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from gc import get_referents
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import TaskKilled
@@ -90,6 +91,7 @@ class Signalling:
         self.graces: dict[int, Alarm] = {}  # tid of a task that was sent TERM: when it gets KILL
         self.closing: dict[Task, TaskKilled | None] = {}  # whose frames are being closed: a KILL that came meanwhile
         self.abandoned: list[str] = []  # what was said of frames that could not be closed
+        self.insists = False  # clean-up that would wait is cut short, instead of abandoning its frame
 
     def send(
         self, target: Task | None, signal: Signal, *, sender: Task | None, reason: str | None, grace: float
@@ -155,6 +157,16 @@ class Signalling:
             self.graces.pop(task.tid, None)
             self.kernel.log(f"{self.late(task)} did not end within {grace:g} s of TERM: KILL")
             self.kill_now(task, TaskKilled(KILL, task.dying.sender, task.dying.reason))
+
+    def is_unwinding(self, task: Task) -> bool:
+        """True for a task whose TERM or KILL is on its way, or is what it cleans up after."""
+        error = task.dying
+        if error is None:
+            return False
+        if error.signal is KILL or any(other is error for other in undelivered(task)):
+            return True
+        # a generator refers to the exceptions that it is handling; one that has survived TERM has let go of it
+        return any(thing is error for gen in trampoline.frames(task) for thing in get_referents(gen))
 
     def late(self, task: Task) -> str:
         """A task and its innermost line, for the log."""
@@ -226,14 +238,17 @@ class Signalling:
 
     def _answer_now(self, task: Task, yielded: Any) -> Any:
         """Carry out a trap of a frame that is being closed; BLOCKED if it cannot be answered at once."""
-        if yielded is None:
-            return BLOCKED
-        handler = self.kernel.handlers.get(type(yielded))
-        if handler is None:
-            raise self.kernel.bad_trap(yielded)
-        result = handler(self.kernel, task, yielded)
-        if result is BLOCKED and task.wait is not None:
-            self.kernel.scheduler.unblock(task)
+        result: Any = BLOCKED
+        if yielded is not None:
+            handler = self.kernel.handlers.get(type(yielded))
+            if handler is None:
+                raise self.kernel.bad_trap(yielded)
+            result = handler(self.kernel, task, yielded)
+        if result is BLOCKED:
+            if task.wait is not None:
+                self.kernel.scheduler.unblock(task)
+            if self.insists:
+                raise GeneratorExit
         return result
 
 

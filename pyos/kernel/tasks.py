@@ -95,7 +95,7 @@ class Task:
     __slots__ = (
         "tid", "parent", "name", "program", "detached", "quota",
         "gen", "callers", "held", "answer", "grant", "wait", "ticket", "dying", "pending", "stopped", "deadline",
-        "status", "waiters", "family", "owned", "mailbox",
+        "status", "waiters", "family", "owned", "mailbox", "cpu",
     )  # fmt: skip
 
     def __init__(
@@ -123,6 +123,7 @@ class Task:
         self.family: Family | None = None  # made by the first child
         self.owned: dict[Owned, None] | None = None  # what is released at its death
         self.mailbox: Any = None  # made by the first message
+        self.cpu = 0.0  # seconds, as far as the watchdog has charged them
 
     @property
     def state(self) -> str:

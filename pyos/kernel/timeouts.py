@@ -44,14 +44,15 @@ def a_duration(seconds: Any) -> float:
 class Deadline:
     """One Timeout in force: stands in for the caller (`gen`); `outer` is the Timeout around it, if there is one."""
 
-    __slots__ = ("owner", "task", "gen", "outer", "trap", "alarm", "error", "overruled", "depth")
+    __slots__ = ("owner", "task", "gen", "outer", "trap", "seconds", "alarm", "error", "overruled", "depth")
 
-    def __init__(self, owner: Timeouts, task: Task, trap: Timeout[Any], depth: int | None) -> None:
+    def __init__(self, owner: Timeouts, task: Task, trap: Timeout[Any], seconds: float, depth: int | None) -> None:
         self.owner = owner
         self.task = task
         self.gen = task.gen
         self.outer: Deadline | None = task.deadline
         self.trap = trap
+        self.seconds = seconds  # as they were checked: the trap is the user's
         self.depth = depth  # how many callers the task has with this one; None if the target is a trap
         self.alarm: Alarm | None = None
         self.error: TaskTimeout | None = None  # set once the time is up
@@ -114,7 +115,7 @@ class Timeouts:
                 return answer  # nothing to wait for (it may be that an error which was held back is raised instead)
             depth = None
         for each, seconds in zip(traps, durations):
-            deadline = task.gen = Deadline(self, task, each, depth)
+            deadline = task.gen = Deadline(self, task, each, seconds, depth)
             if seconds != math.inf:
                 deadline.alarm = self.kernel.timers.set_alarm(seconds, partial(self._passed, deadline))
         if depth is None:
@@ -147,7 +148,7 @@ class Timeouts:
         task = deadline.task
         if deadline.depth is None and not is_waiting(task):
             return  # the trap has been answered in the same round
-        error = deadline.error = TaskTimeout(deadline.trap)
+        error = deadline.error = TaskTimeout(deadline.trap, deadline.seconds)
         inner = task.deadline
         while inner is not deadline:
             inner.overruled = error

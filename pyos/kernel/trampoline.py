@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyos.kernel.tasks import Task
 
 PATIENCE = 64  # traps answered at once that an error which was held back waits for
-OWN_FRAMES = ("pyos.kernel.", "pyos.observe.")  # modules whose frames no task sees
+OWN_FRAMES = ("pyos.kernel.", "pyos.observe.", "pyos.host")  # modules whose frames no task sees
 
 Resumable = Any  # a generator, a coroutine, or a stand-in
 
@@ -279,6 +279,15 @@ def in_kernel(frame: FrameType) -> bool:
     return type(name) is str and name.startswith(OWN_FRAMES)
 
 
+def strip_end(error: BaseException) -> None:
+    """Cut the kernel's frames off the end of a traceback: those of the signal handler that raised the error."""
+    trace = traceback_of(error)
+    while trace is not None:
+        if trace.tb_next is not None and in_kernel(trace.tb_next.tb_frame):
+            trace.tb_next = None
+        trace = trace.tb_next
+
+
 # --- looking -----------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +309,12 @@ def stand_ins(task: Task, caller: Resumable = None) -> Iterator[Any]:
     while type(gen) not in (GeneratorType, CoroutineType) and gen is not None:
         yield gen
         gen = task.held if gen is task else gen.gen
+
+
+def frame_of(gen: Any) -> FrameType | None:
+    """The frame of a generator or coroutine; None once it is finished."""
+    frame: FrameType | None = gen.gi_frame if type(gen) is GeneratorType else gen.cr_frame
+    return frame
 
 
 def delegate(gen: Any) -> Any:
@@ -329,7 +344,7 @@ def stack_of(task: Task) -> tuple[str, ...]:
         return ()
     lines = []
     for gen in frames(task):
-        frame: FrameType | None = gen.gi_frame if type(gen) is GeneratorType else gen.cr_frame
+        frame = frame_of(gen)
         if frame is not None and frame.f_globals.get("__name__") != "pyos.traps":
             code = frame.f_code
             lines.append(f"{code.co_filename}:{frame.f_lineno} {code.co_qualname}")

@@ -1,8 +1,9 @@
 """Who waits for whom: cycles of waits, and the report of a standstill.
 
 A wait has an edge where one task alone can end it: the holder of a lock, a task that is waited for. A cycle of such
-edges cannot dissolve by itself, and is logged when it closes. Where several could end a wait (a channel, a semaphore)
-there is no edge; such tasks are named when the whole system stands still.
+edges is ended by a Timeout around one of the waits, by a signal, or never: it is logged when it closes, if it has up to
+LONGEST_WALK waits. A longer one is named when the whole system stands still, and so are tasks whose wait several could
+end (a channel, a semaphore), as there is no edge.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pyos.kernel.trampoline import stack_of
 if TYPE_CHECKING:
     from pyos.kernel.tasks import TaskTable
 
-LONGEST_WALK = 100  # edges followed when a task blocks; a longer cycle is found only at a standstill
+LONGEST_WALK = 100  # edges followed when a task blocks
 
 
 class WaitGraph:
@@ -32,8 +33,9 @@ class WaitGraph:
         if holder is None or holder_of(holder) is None:
             return  # nearly always: a walk would cost 0.4 µs more
         chain = cycle_from(task, LONGEST_WALK)
-        if chain and not any(map(may_time_out, chain)):
-            self.log("these tasks wait for each other:\n" + "\n".join(map(explain, chain)))
+        if chain:
+            end = ", until a Timeout breaks the cycle" if any(map(may_time_out, chain)) else ""
+            self.log(f"these tasks wait for each other{end}:\n" + "\n".join(map(explain, chain)))
 
 
 def holder_of(task: Task) -> Task | None:

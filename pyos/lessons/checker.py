@@ -6,6 +6,7 @@ prints goes to standard error instead. A check that does not come back is a fail
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -16,12 +17,13 @@ import tempfile
 from types import ModuleType
 from typing import Any
 
-from pyos.lessons import checks_flow, checks_system
+from pyos.lessons import checks_flow, checks_system, checks_tasks
 from pyos.lessons.checks_flow import Failed
 
-CHECKS = {**checks_flow.CHECKS, **checks_system.CHECKS}
+CHECKS = {**checks_flow.CHECKS, **checks_tasks.CHECKS, **checks_system.CHECKS}
 CPU = 5  # seconds of a processor that all checks of a file may take together
-WALL = 60.0  # seconds until a file that waits for something is given up
+MEMORY = 2 << 30  # bytes of address space
+WALL = 20.0  # seconds until a file that waits for something is given up
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # where this pyos is
 
 
@@ -69,6 +71,8 @@ def main(number: str, path: str, cpu: str) -> None:
     os.dup2(2, 1)
     resource.setrlimit(resource.RLIMIT_CPU, (int(cpu), int(cpu) + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError, ValueError):  # not every system has this limit
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
     def report(**what: Any) -> None:
         os.write(report_to, (json.dumps(what) + "\n").encode())
@@ -86,7 +90,7 @@ def main(number: str, path: str, cpu: str) -> None:
         try:
             check(module)
         except Failed as failure:
-            report(fail=f"{path}: {title}: {failure}")
+            report(fail=f"{path}: {title}: {' '.join(str(failure).splitlines())}")
         except (Exception, SystemExit, GeneratorExit) as error:
             report(fail=f"{path}: {title}: {described(path, error)}")
     report(done=True)
@@ -95,9 +99,9 @@ def main(number: str, path: str, cpu: str) -> None:
 
 def loaded(path: str, report: Any) -> ModuleType | None:
     """The file as a module; None after a report of what is wrong with it."""
-    module = ModuleType(os.path.splitext(os.path.basename(path))[0])
+    module = ModuleType("solution")  # not by its file's name: that may be the name of a module of Python's
     module.__file__ = path
-    sys.modules[module.__name__] = module
+    sys.modules[module.__name__] = module  # dataclasses look for the module of their class
     try:
         with open(path, "rb") as file:
             exec(compile(file.read(), path, "exec", dont_inherit=True), module.__dict__)
@@ -120,7 +124,7 @@ def described(path: str, error: BaseException) -> str:
             line = trace.tb_lineno
         trace = trace.tb_next
     text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    return f"it raised {text.removesuffix(': ')}" + (f" (line {line})" if line else "")
+    return f"it raised {text.removesuffix(':')}" + (f" (line {line})" if line else "")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The checks of the exercises of lessons 5 to 8: tasks, machines, systems, trampolines.
+"""The checks of the exercises of lessons 7 and 8: an operating system, a trampoline.
 
 Time is counted in steps here: a program that has not ended after so many is taken never to end.
 """
@@ -137,7 +137,138 @@ LESSON_7: dict[str, Check] = {
     "the other traps work as before": the_rest_works,
 }
 
+
+# --- lesson 8: trampoline(program)
+
+
+def drive(module: ModuleType, program: Any) -> tuple[list[Any], Any]:
+    """The requests that come out of the learner's trampoline, each answered with itself, and what it returns."""
+    running = module.trampoline(program)
+    requests: list[Any] = []
+    answer = None
+    for _ in range(STEPS):
+        try:
+            answer = running.send(answer)
+        except StopIteration as end:
+            return requests, end.value
+        requests.append(answer)
+    raise Failed(f"after {STEPS} requests the program had not come to its end")
+
+
+def ask(request: Any) -> Any:
+    return (yield request)
+
+
+def broken(message: str) -> Any:
+    yield "before"
+    raise KeyError(message)
+
+
+def values_come_back(module: ModuleType) -> None:
+    def program() -> Any:
+        first = yield ask(1)
+        second = yield ask(2)
+        return [first, second]
+
+    same(drive(module, program()), ([1, 2], [1, 2]), "requests and result of a program with two calls")
+
+
+def error_reaches_caller(module: ModuleType) -> None:
+    def middle() -> Any:
+        yield broken("here")
+
+    def program() -> Any:
+        try:
+            yield middle()
+        except KeyError as error:
+            return error.args[0]
+        return "nothing"
+
+    same(drive(module, program())[1], "here", "what the caller of the caller catches")
+
+
+def goes_on_after_error(module: ModuleType) -> None:
+    def program() -> Any:
+        results = []
+        for number in (1, 2):
+            try:
+                yield broken("here")
+            except KeyError:
+                results.append((yield ask(number)))
+        return results
+
+    found = drive(module, program())
+    same(found, (["before", 1, "before", 2], [1, 2]), "requests and result of a program that calls after it caught")
+
+
+def uncaught_comes_out(module: ModuleType) -> None:
+    def program() -> Any:
+        yield broken("here")
+
+    try:
+        found = drive(module, program())
+    except KeyError:
+        return
+    raise Failed(f"no error came out of it, but the result {found[1]!r}")
+
+
+def suspended(module: ModuleType, log: list[str]) -> tuple[Any, list[Any]]:
+    """A trampoline that stands at a yield two calls deep; and the frames, so that nobody else closes them."""
+
+    def frame(name: str, inner: Any) -> Any:
+        try:
+            yield inner
+        finally:
+            log.append(name)
+
+    innermost = frame("innermost", "request")
+    frames = [innermost, frame("middle", innermost)]
+    frames.append(frame("outermost", frames[-1]))
+    running = module.trampoline(frames[-1])
+    next(running)
+    return running, frames
+
+
+def closes_all(module: ModuleType) -> None:
+    log: list[str] = []
+    running, frames = suspended(module, log)
+    running.close()
+    same(log, ["innermost", "middle", "outermost"], "the frames that are closed, in order,")
+    del frames
+
+
+def thrown_in(module: ModuleType) -> None:
+    log: list[str] = []
+    running, frames = suspended(module, log)
+    try:
+        running.throw(KeyError("thrown"))
+    except KeyError:
+        pass
+    except StopIteration:
+        raise Failed("an error that was thrown in, and not caught, did not come out") from None
+    same(log, ["innermost", "middle", "outermost"], "the frames that an error thrown in passes, in order,")
+    del frames
+
+
+def deep_calls(module: ModuleType) -> None:
+    def deep(levels: int) -> Any:
+        return 0 if levels == 0 else 1 + (yield deep(levels - 1))
+
+    same(drive(module, deep(20_000)), ([], 20_000), "requests and result of 20,000 calls inside each other")
+
+
+LESSON_8: dict[str, Check] = {
+    "values come back from subroutines": values_come_back,
+    "an error is raised in the caller": error_reaches_caller,
+    "a caller that has caught an error goes on": goes_on_after_error,
+    "an error that nobody catches comes out": uncaught_comes_out,
+    "closing it closes every frame, the innermost first": closes_all,
+    "an error thrown in passes every frame": thrown_in,
+    "calls are not nested on Python's stack": deep_calls,
+}
+
 # the names that an exercise asks for, and its checks by title
 CHECKS: dict[str, tuple[list[str], dict[str, Check]]] = {
     "7": (["Kernel", "Send", "Receive", "GetTid", "NewTask", "KillTask", "WaitTask"], LESSON_7),
+    "8": (["trampoline"], LESSON_8),
 }

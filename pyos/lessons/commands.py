@@ -1,11 +1,13 @@
 """`pyos lesson [N [--start FILE | --check FILE]]` and `pyos new FILE`: their grammar and exit codes.
 
-Exit codes: 0 for done or passed, 1 for a check that failed or a program of the lesson that did, 2 for usage.
+Exit codes: 0 for done or passed, 1 for a check that failed or a program of the lesson that did, 2 for usage,
+141 for a lesson whose reader has gone.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import Any
 
@@ -42,7 +44,10 @@ def lesson_command(options: argparse.Namespace) -> int:
         return write(lesson.skeleton, options.start, f"python3 -m pyos lesson {lesson.number} --check {{file}}")
     if options.check is not None:
         return check(lesson, options.check)
-    return show.give(lesson)
+    try:
+        return show.give(lesson)
+    except BrokenPipeError:  # the reader has seen enough
+        return 128 + signal.SIGPIPE
 
 
 def write(template: str, file: str, then: str) -> int:

@@ -4,7 +4,7 @@
 
 The time is when the trap was yielded, in seconds since boot; a trap that blocks is printed when it is answered, with
 how long it took. A trap that is never answered, because the task has ended, has the result `?`. A wrapper goes around
-each handler; while a task is blocked a stand-in waits with it for the answer.
+each handler; while a task is blocked, or in the subroutine of a Timeout, a stand-in waits with it for the answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pyos.kernel.scheduler import Handler
 from pyos.kernel.tasks import Task
 from pyos.kernel.trampoline import BLOCKED, Thrower, describe
-from pyos.traps import Exit, given_to
+from pyos.traps import Exit, Timeout, given_to
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
@@ -88,15 +88,25 @@ class Strace:
                 raise
             if type(task.gen) is Thrower and task.gen.error is not None:
                 self.write(head + failed(task.gen.error))
+            elif kind is Timeout and (deadline := deadline_of(task, trap)) is not None and deadline.depth is not None:
+                deadline.gen = Answered(task, deadline.gen, answered)  # it goes on with the subroutine
             elif answer is not BLOCKED:
                 self.write(head + show(answer))
             elif task.wait is not None:
                 task.gen = Answered(task, task.gen, answered)
-            else:
-                self.write(head + ("None" if task.status is None else NEVER))
+            else:  # requeued, perhaps with an answer that it holds, or dead
+                self.write(head + (show(task.answer) if task.status is None else NEVER))
             return answer
 
         return traced
+
+
+def deadline_of(task: Task, trap: Any) -> Any:
+    """What stands in for the caller of a Timeout in force (of several in each other, the outermost), or None."""
+    deadline = task.deadline
+    while deadline is not None and deadline.trap is not trap:
+        deadline = deadline.outer
+    return deadline
 
 
 def call(trap: Any) -> str:

@@ -37,6 +37,7 @@ from pyos import (
     WaitTask,
 )
 
+# STOP is not among them: on this kernel a task that is stopped with an answer in its hands is never awake again
 SIGNALS = {"TERM": TERM, "KILL": KILL, "INT": INT, "CONT": CONT}
 tids = st.integers(1, 4)
 two = st.integers(0, 1)

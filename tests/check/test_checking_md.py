@@ -61,7 +61,7 @@ def test_every_command_prints_what_the_page_says(block):
         [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
     )
     assert done.returncode == (0 if "_fixed" in command else 1), done.stderr
-    assert matches(f"…{expected}…", done.stdout)
+    assert matches(f"…{expected.strip()}…", done.stdout)
 
 
 def the_command_is_there() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -54,6 +55,21 @@ TURNS = """
             order.append(name)
 
         return [work(name) for name in "abc"], lambda: "".join(order)
+"""
+JUDGED = """
+    def main():
+        order = []
+
+        def work(name):
+            yield
+            order.append(name)
+
+        def outcome():
+            if order[0] == "b":
+                raise ValueError(order)
+            assert order[0] != "c"
+
+        return [work(name) for name in "abc"], outcome
 """
 ENDLESS = """
     def main():
@@ -254,22 +270,7 @@ def test_max_steps_and_leaks(check):
 
 
 def test_keep_going_finds_one_failure_of_each_kind(check):
-    text = """
-        def main():
-            order = []
-
-            def work(name):
-                yield
-                order.append(name)
-
-            def outcome():
-                if order[0] == "b":
-                    raise ValueError(order)
-                assert order[0] != "c"
-
-            return [work(name) for name in "abc"], outcome
-    """
-    code, out, _ = check(text, "--keep-going", "--strategy=dfs", "--budget=none")
+    code, out, _ = check(JUDGED, "--keep-going", "--strategy=dfs", "--budget=none")
     assert code == 1
     assert "90 schedules by dfs, complete: every schedule that matters; 2 failures found" in out
     assert out.count("to see it again:") == 2
@@ -291,22 +292,9 @@ def test_processes_share_the_exhaustive_strategies(check, options):
 
 
 def test_a_failure_that_another_process_finds_is_told_here(check):
-    late = """
-        def main():
-            order = []
-
-            def work(name):
-                yield
-                order.append(name)
-
-            def outcome():
-                assert "".join(order) != "cba"
-
-            return [work(name) for name in "abc"], outcome
-    """
-    code, out, _ = check(late, "--jobs=2", "--strategy=dfs", "--budget=none")
+    code, out, _ = check(JUDGED, "--jobs=2", "--strategy=dfs", "--budget=none")
     assert code == 1
-    assert "assertion: the outcome function raised AssertionError" in out
+    assert re.search(r"\n(assertion|error): the outcome function raised (Assertion|Value)Error", out)
     assert "to see it again:" in out
 
 
@@ -321,6 +309,53 @@ def test_processes_share_a_budget_of_schedules(check):
 def run(*words, **options):
     command = [sys.executable, "-m", "pyos", "check", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+def debugged(program, *commands):
+    """What pdb answers to commands, at the failing step."""
+    result = run("--pdb", program, input="".join(f"{command}\n" for command in commands))
+    assert result.returncode == 1
+    return result.stdout.partition("to see it again:")[2].splitlines()[2:]
+
+
+def test_pdb_is_post_mortem_of_an_error(write):
+    program = write(
+        "def sub(x):\n    yield\n    y = x + 1\n    raise ValueError(y)\ndef main():\n    z = 5\n    yield sub(z)\n"
+    )
+    told = "\n".join(debugged(program, "p y", "up", "p z", "q"))
+    assert "program.py(4)sub()\n-> raise ValueError(y)\n(pyos) 6\n(pyos) > " in told
+    assert "program.py(7)main()\n-> yield sub(z)\n(pyos) 5\n" in told
+
+
+def test_pdb_is_in_the_failing_tasks_frames_and_can_go_to_another(write):
+    program = write("""
+        from pyos import Lock
+
+        def take(name, first, second):
+            yield first.acquire()
+            yield from then(second)
+            yield first.release()
+
+        def then(lock):
+            yield lock.acquire()
+            yield lock.release()
+
+        def main():
+            print("main is running")
+            a, b = Lock("a"), Lock("b")
+            return [take("one", a, b), take("two", b, a)]
+    """)
+    told = "\n".join(debugged(program, "w", "p lock", "up", "p name", "task 2", "up", "p name", "task 7", "q"))
+    assert "main is running" in told  # what the program prints is shown here
+    assert "-> yield from then(second)\n> " in told
+    assert "(pyos) <Lock 'b'>\n" in told
+    assert "(pyos) 'one'\n" in told
+    assert "(pyos) 'two'\n" in told
+    assert "there is no living task '7': 1 (take), 2 (take)" in told
+
+
+def test_pdb_says_when_no_task_is_left(write):
+    assert debugged(write(RACY), "q") == ["no task is left to look at"]
 
 
 def on_a_terminal(*words, **variables):
@@ -356,6 +391,36 @@ def test_what_the_terminal_cannot_show_is_escaped(write):
     result = run(program, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert result.returncode == 1
     assert "caf\\xe9 \\U0001f600" in result.stdout
+
+
+def test_a_step_that_never_ends_is_named_at_the_second_interrupt(write):
+    program = write("""
+        import sys
+
+        def main():
+            yield
+            print("in the loop", file=sys.stderr, flush=True)
+            while True:
+                pass
+    """)
+    command = [sys.executable, "-m", "pyos", "check", program]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "in the loop\n"
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.2)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.fullmatch(r"pyos: interrupted in the middle of a step, at program.py:[78]\n", err)
+
+
+def test_what_the_program_writes_to_its_output_itself_is_not_shown_either(check):
+    text = "import sys\ndef main():\n    sys.stdout.buffer.write(b'raw')\n    sys.stdout.write('text')\n    yield\n"
+    code, out, _ = check(text)
+    assert code == 0
+    assert "raw" not in out
+    assert "text" not in out
 
 
 def test_an_interrupt_ends_the_check_with_its_report(write):

@@ -7,13 +7,11 @@ import textwrap
 
 import pytest
 
+from tests.test_plugin import outcome as outcome_of_file  # noqa: F401
+
 pytest_plugins = "pytester"
 
-OPTIONS = ["-Werror", "-pno:randomly", "-pno:cacheprovider", "-pno:hypothesispytest"]
-HEAD = """\
-import pytest
-from pyos import *
-
+CHILD = """\
 def child():
     return
     yield
@@ -37,14 +35,11 @@ def test_two_tasks_count_to_two():
 
 
 @pytest.fixture
-def outcome(pytester):
-    """Run pytest on a test file, warnings as errors; answers its result."""
+def outcome(outcome_of_file):  # noqa: F811
+    """Run pytest on a test file with a child in it, warnings as errors; answers its result."""
 
     def run(body, *options, **expected):
-        pytester.makepyfile(HEAD + textwrap.dedent(body))
-        result = pytester.runpytest_inprocess(*OPTIONS, *options)
-        result.assert_outcomes(**expected)
-        return result
+        return outcome_of_file(CHILD + textwrap.dedent(body), *options, **expected)
 
     return run
 

@@ -187,7 +187,8 @@ def test_a_yield_that_is_no_trap_says_what_was_raised():
 
 def test_things_are_told_by_name_and_never_by_address():
     class Thing:
-        pass
+        def __init__(self):
+            self.size = 3
 
     def program():
         channel, cell, lock = Channel(3), Cell(0), Lock()
@@ -201,7 +202,7 @@ def test_things_are_told_by_name_and_never_by_address():
 
     text = story(program)
     assert "0x" not in text
-    assert "Put(channel #1, <" in text
+    assert "Put(channel #1, Thing(size=3))" in text
     assert "Acquire(lock #3)" in text
     assert "NewTask(yields()) = 2" in text
     assert "WaitTask(2) blocks until" in text

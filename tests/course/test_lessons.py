@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pyos.lessons import checker, show
+from pyos.lessons import show
 from pyos.lessons.catalogue import LESSONS
 from pyos.lessons.checker import CHECKS, failures
 from tests.course.solutions.mistakes import MISTAKES
-from tests.system import ROOT, pyos
+from tests.system import PYOS, ROOT, environment, pyos
 
 SOLUTIONS = Path(__file__).parent / "solutions"
-EVERY_LESSON = pytest.mark.parametrize("number", CHECKS)
+EVERY_LESSON = pytest.mark.parametrize("number", LESSONS)
 
 
 def told(result, code, out=None, err=""):
@@ -62,6 +62,16 @@ def test_lesson_7_shows_what_a_stage_adds():
     assert out.index("--- part7_os/stage5_management.py\n+++ part7_os/stage6_waiting.py\n@@") < out.index(
         "stage6_waiting.py\nparent: waiting for task 2"
     )
+
+
+def test_a_reader_that_has_gone_ends_a_lesson_quietly():
+    with subprocess.Popen(
+        [*PYOS, "lesson", "7"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stdout.readline().startswith("Lesson 7: ")
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 141
 
 
 def test_a_difference_between_equal_stages_is_nothing():
@@ -149,7 +159,7 @@ def test_a_mistake_is_named(number, mistake, old, new, said, tmp_path):
 
 
 def test_every_exercise_has_three_mistakes():
-    assert {number for number, mistakes in MISTAKES.items() if len(mistakes) >= 3} == set(CHECKS)
+    assert {number for number, mistakes in MISTAKES.items() if len(mistakes) >= 3} == set(LESSONS)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +172,8 @@ def test_every_exercise_has_three_mistakes():
         ("\n1 / 0\n", "mine.py: it cannot be loaded: it raised ZeroDivisionError: division by zero (line 2)"),
         ("raise SystemExit(3)", "mine.py: it cannot be loaded: it raised SystemExit: 3 (line 1)"),
         ("import os\nos._exit(3)", "mine.py: it is loaded: it ended the whole process (exit code 3)"),
+        ("x = []\nwhile True:\n    x.append(bytes(10**8))\n", "it cannot be loaded: it raised MemoryError (line 3)"),
+        ("input()\n", "mine.py: it cannot be loaded: it raised EOFError: EOF when reading a line (line 1)"),
         ("while True:\n    pass\n", "mine.py: it is loaded: it ran for 1 s and did not come back"),
     ],
 )
@@ -186,6 +198,19 @@ def test_what_a_file_prints_is_not_taken_for_a_report(tmp_path):
     assert "there is no Kernel" in line
 
 
+def test_a_solution_may_be_called_like_a_module_that_it_imports(tmp_path):
+    (tmp_path / "solutions").mkdir()
+    shutil.copy(SOLUTIONS / "lesson4.py", tmp_path / "solutions/queue.py")
+    assert failures("4", str(tmp_path / "solutions/queue.py")) == []
+
+
+def test_a_failure_is_one_line_whatever_a_solution_answers(tmp_path):
+    answer = "class Answer:\n    def __repr__(self):\n        return 'two\\nlines'\n"
+    (tmp_path / "mine.py").write_text(answer + "def take_turns(tasks):\n    return Answer()\n")
+    lines = failures("5", str(tmp_path / "mine.py"))
+    assert lines[-1].endswith("no tasks return nothing: take_turns([]) must be [], and is two lines")
+
+
 def test_the_checks_need_no_pyos_in_the_current_folder(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     shutil.copy(SOLUTIONS / "lesson7.py", tmp_path)
@@ -195,4 +220,4 @@ def test_the_checks_need_no_pyos_in_the_current_folder(tmp_path):
 
 
 def test_the_checks_stand_in_the_order_of_the_lessons():
-    assert list(checker.CHECKS) == sorted(checker.CHECKS)
+    assert list(CHECKS) == list(LESSONS)

@@ -1,52 +1,29 @@
-"""The commands in userland/course/README.md print what it says, timings aside."""
-
-import re
-import subprocess
-import sys
+"""The commands in userland/course/README.md print what it says, timings aside; it shows every program."""
 
 import pytest
 
-from tests.course.programs import PROGRAMS, ROOT
+from tests.course.running import COURSE
+from tests.documents import Document, prepare, run_in, settled
 
-README = f"{ROOT}/userland/course/README.md"
-VARIES = [  # what differs from run to run, and what stands for it
-    (re.compile(r"\[\d\d/\w{3}/\d{4}:[\d:]{8} \+0000\]"), "[time]"),
-    (re.compile(r"\(\d+\) died"), "(pid) died"),
-]
-TIMED = ("cobench", "xmlbench")
-
-
-def sessions():
-    """The commands of each block, with what is shown below each."""
-    with open(README) as file:
-        for block in re.findall(r"```console\n(.*?)```", file.read(), re.DOTALL):
-            commands = [part.partition("\n") for part in re.split(r"^\$ ", block, flags=re.MULTILINE) if part]
-            yield [(command, shown) for command, _, shown in commands]
-
-
-SESSIONS = list(sessions())
-
-
-def settled(command, text):
-    for pattern, stand_in in VARIES:
-        text = pattern.sub(stand_in, text)
-    if any(name in command for name in TIMED):
-        text = re.sub(r" +[\d.]+", " #", text)
-    return text
+README = Document("userland/course/README.md")
+PROGRAMS = sorted(path.relative_to(COURSE).as_posix() for path in COURSE.glob("[pl]*/*.py"))
 
 
 def test_every_command_of_the_readme_prints_what_it_says(tmp_path):
-    commands = [part for session in SESSIONS for part in session]
-    assert len(commands) > 20
-    for command, shown in commands:
-        real = command.replace("/tmp/", f"{tmp_path}/").replace("python3 ", f"{sys.executable} ")
-        result = subprocess.run(
-            real, shell=True, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-        )
-        printed = result.stdout.replace(f"{tmp_path}/", "/tmp/")
-        assert settled(command, printed) == settled(command, shown), command
+    prepare(tmp_path)
+    assert len(README.commands()) > 40
+    for block, command, output in README.commands():
+        assert settled(command, run_in(tmp_path, command)) == settled(command, output), f"{block.name} {command}"
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_the_readme_runs_every_program(name):
-    assert any(f"/{name}.py" in command for session in SESSIONS for command, _ in session)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_readme_runs_every_program(program):
+    assert any(f"userland/course/{program}" in command for _, command, _ in README.commands())
+
+
+def test_every_block_of_the_readme_is_run():
+    README.check_blocks()
+
+
+def test_the_links_of_the_readme_lead_somewhere():
+    assert README.dead_links() == []

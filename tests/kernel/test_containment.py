@@ -1,12 +1,15 @@
 """A task's failure is its own, whatever it raises, however it is called, and whatever it says about time."""
 
+import io
 import math
+import sys
 from dataclasses import dataclass
 
 import pytest
 
 from pyos import (
     KILL,
+    TERM,
     Deadlock,
     GetTid,
     GetTime,
@@ -15,10 +18,12 @@ from pyos import (
     NewTask,
     ReadWait,
     Sleep,
+    TaskExit,
+    TaskKilled,
     Tasks,
     WaitTask,
 )
-from pyos.kernel.kernel import current_kernel
+from pyos.kernel.kernel import current_kernel, log_to_stderr
 from pyos.observe.strace import Strace
 from tests.kernel.programs import fails, outcome, stubborn
 
@@ -136,6 +141,75 @@ def test_whatever_a_task_raises_is_its_own_affair(run, log, make, at):
         assert dead.error is error
         assert caught == [error]
         assert log[0].startswith(f"task 2 (raises) died of an uncaught {type(error).__name__}\n")
+
+
+class Mute(TaskExit, TaskKilled):
+    def __init__(self):
+        pass
+
+
+class MuteKilled(TaskKilled):
+    def __init__(self):
+        pass
+
+
+class MuteSystemExit(SystemExit):
+    @property
+    def code(self):
+        raise GeneratorExit("no code")
+
+
+class Unsent(TaskKilled):
+    def __init__(self):
+        super().__init__(TERM)
+        del self.sender
+
+
+ENDS_THAT_DO_NOT_SAY_HOW = [
+    Mute,
+    MuteKilled,
+    MuteSystemExit,
+    Unsent,
+    lambda: TaskKilled("TERM"),
+    lambda: TaskKilled(15),
+    lambda: TaskKilled(TERM, sender=GetTid),
+]
+
+
+@pytest.mark.parametrize("make", ENDS_THAT_DO_NOT_SAY_HOW)
+def test_an_end_that_does_not_say_how_is_an_error_like_any_other(run, log, make):
+    error = make()
+
+    def main():
+        tid = yield NewTask(fails(error))
+        yield Sleep(1)
+        return (yield WaitTask(tid))
+
+    status = run(main()).value
+    assert (status.error, status.signal) == (error, None)
+    assert len(log) == 1
+
+
+class Broken:
+    def write(self, text):
+        raise LookupError("no stream")
+
+
+@pytest.mark.parametrize("stream", ["closed", "broken"])
+def test_a_task_that_breaks_the_standard_error_harms_only_what_it_says(run, monkeypatch, stream):
+    def breaks():
+        broken = io.StringIO()
+        broken.close()
+        monkeypatch.setattr(sys, "stderr", broken if stream == "closed" else Broken())
+        raise ValueError("unheard")
+        yield
+
+    def main():
+        yield NewTask(breaks())
+        yield Sleep(1)
+        return "unharmed"
+
+    assert run(main(), log=log_to_stderr).value == "unharmed"
 
 
 @pytest.mark.parametrize("make", BAD_ERRORS)

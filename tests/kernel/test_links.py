@@ -1,6 +1,7 @@
 """Linked children: they end with their parent, and their failure is raised there."""
 
 import contextlib
+import math
 
 import pytest
 
@@ -24,7 +25,7 @@ from pyos import (
     Timeout,
     WaitTask,
 )
-from tests.kernel.programs import fails, forever, outcome, sleeps, yields
+from tests.kernel.programs import fails, forever, outcome, sleeps, stubborn, yields
 
 
 def fails_later(seconds, error=None):
@@ -60,6 +61,19 @@ def test_a_linked_childs_failure_is_raised_in_its_parent_at_once_whatever_it_wai
     assert (failure.status.tid, failure.status.error) == (2, error)
     assert str(failure) == "task 2 (bad) ended by ValueError: boo"
     assert log == []
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+def test_a_failure_that_cannot_be_printed_is_raised_all_the_same(run):
+    def main():
+        failure = yield outcome(WaitTask((yield NewTask(fails(Unprintable()), name="odd", linked=True))))
+        return str(failure), type(failure.__cause__)
+
+    assert run(main()).value == ("task 2 (odd) ended by Unprintable, which cannot be printed", Unprintable)
 
 
 def test_a_failure_raised_instead_of_the_status_leaves_no_zombie(run):
@@ -285,6 +299,168 @@ def test_a_failure_in_a_parent_that_is_already_dying_is_logged_and_does_not_dist
         yield KillTask(tid)
         return (yield WaitTask(tid)).signal
 
+    assert run(main()).value is TERM
+    assert cleaned == [True]
+    assert len(log) == 1
+
+
+def fails_beside(killers, error):
+    """Start the killers, which are ahead of whoever is woken by this one's death, and raise an error."""
+    yield Sleep(1)
+    for killer in killers:
+        yield NewTask(killer)
+    raise error
+
+
+def kills(tids, signal=KILL, **options):
+    for tid in tids:
+        yield KillTask(tid, signal, **options)
+
+
+@pytest.mark.parametrize("wait", [WaitTask, lambda tid: WaitTask(), lambda tid: Timeout(9, WaitTask(tid))])
+def test_an_error_whose_only_waiter_is_killed_with_the_status_in_its_hands_is_logged(run, log, wait):
+    def waiter():
+        yield wait((yield NewTask(fails_beside([kills([2])], ValueError("boo")), name="bad")))
+
+    def main():
+        return (yield WaitTask((yield NewTask(waiter())))).signal
+
+    assert run(main()).value is KILL
+    assert len(log) == 1
+    assert log[0].startswith("task 3 (bad) died of an uncaught ValueError\n")
+
+
+@pytest.mark.parametrize(("killed", "lines"), [([3], 0), ([3, 4], 1)])
+def test_an_error_is_logged_once_if_none_of_its_waiters_has_seen_it(run, log, killed, lines):
+    def main():
+        tid = yield NewTask(fails_beside([kills(killed)], ValueError("boo")), detached=True)
+        for _ in range(2):
+            yield NewTask(outcome(WaitTask(tid)))
+        yield Sleep(2)
+
+    run(main())
+    assert len(log) == lines
+
+
+def test_a_status_that_was_passed_on_is_not_reported_again(run, log):
+    def main():
+        status = yield WaitTask((yield NewTask(fails(ValueError()))))
+        channel = Channel()
+        tid = yield NewTask(outcome(channel.get()))
+        yield
+        yield channel.put(status)
+        yield KillTask(tid, KILL)
+
+    run(main())
+    assert log == []
+
+
+# --- the kernel's own signals, and a mother who survives TERM
+
+
+@pytest.mark.parametrize("state", ["not started", "asleep", "stubborn"])
+def test_children_that_end_by_the_shutdown_are_no_failure(run, log, state):
+    seen = []
+
+    def mother():
+        yield NewTask({"not started": yields, "asleep": forever, "stubborn": stubborn}[state](), linked=True)
+        while True:
+            try:
+                yield
+                if state != "not started":
+                    yield Sleep(50)
+            except BaseException as error:
+                seen.append(error)
+                if state != "stubborn" or isinstance(error, GeneratorExit):
+                    raise
+
+    def main():
+        yield NewTask(mother())
+        yield
+        if state != "not started":
+            yield Sleep(1)
+
+    run(main())
+    assert not any(isinstance(error, LinkedTaskFailed) for error in seen)
+    assert seen
+
+
+def survives_term(linked, events):
+    yield NewTask(linked, name="bad", linked=True)
+    while True:
+        try:
+            yield Sleep(50)
+            return
+        except (TaskKilled, LinkedTaskFailed) as error:
+            events.append(error)
+            if type(error) is LinkedTaskFailed:
+                return
+
+
+def test_a_parent_that_has_survived_term_is_told_of_a_failure(run, log):
+    events = []
+
+    def main():
+        tid = yield NewTask(survives_term(fails_later(2), events))
+        yield Sleep(1)
+        yield KillTask(tid, grace=math.inf)
+        yield WaitTask(tid)
+        return (yield GetTime())
+
+    assert run(main()).value == 2.0
+    assert [type(error) for error in events] == [TaskKilled, LinkedTaskFailed]
+    assert log == []
+
+
+def test_a_parent_in_its_clean_up_is_not_disturbed_however_long_that_takes(run, log):
+    cleaned = []
+
+    def clean_up():
+        yield Sleep(2)
+        cleaned.append(True)
+
+    def parent():
+        yield NewTask(fails_later(2), linked=True)
+        try:
+            yield from forever()
+        finally:
+            with contextlib.suppress(ValueError):
+                try:
+                    raise ValueError
+                finally:
+                    yield clean_up()
+
+    def main():
+        tid = yield NewTask(parent())
+        yield Sleep(1)
+        yield KillTask(tid, grace=math.inf)
+        return (yield WaitTask(tid)).signal
+
+    assert run(main()).value is TERM
+    assert cleaned == [True]
+    assert len(log) == 1
+
+
+def test_a_failure_that_meets_term_on_its_way_is_logged(run, log):
+    """The parent is ready to be told of TERM when the child fails."""
+
+    def child():
+        yield Sleep(1)
+        yield KillTask(2, grace=math.inf)
+        raise ValueError("boo")
+
+    def parent():
+        yield NewTask(child(), linked=True)
+        try:
+            yield from forever()
+        finally:
+            yield Sleep(1)
+            cleaned.append(True)
+
+    def main():
+        return (yield WaitTask((yield NewTask(parent())))).signal
+
+    cleaned = []
     assert run(main()).value is TERM
     assert cleaned == [True]
     assert len(log) == 1

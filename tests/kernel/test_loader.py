@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import inspect
 import os
+import signal
 import sys
 import threading
 import types
@@ -329,6 +330,63 @@ def test_a_trap_built_as_a_bare_statement_is_warned_of_with_file_and_line(load, 
     ]
 
 
+@pytest.mark.parametrize(
+    ("source", "line", "name"),
+    [
+        ("from pyos import Lock\nlock = Lock()\ndef main():\n    yield\n    lock.release()\n", 5, "lock.release"),
+        ("from pyos import Lock as L\ndef main():\n    a = b = L('x')\n    yield\n    b.acquire()\n", 5, "b.acquire"),
+        ("import pyos\ndef main():\n    e: pyos.Event = pyos.Event()\n    yield\n    e.set()\n", 5, "e.set"),
+        ("from pyos import *\nc = Channel(3)\ndef main():\n    c.put(1)\n    yield\n", 4, "c.put"),
+        ("from pyos.handles import Cell\nc = Cell(3)\ndef main():\n    c.store(1)\n    yield\n", 4, "c.store"),
+        ("from pyos import Semaphore\ns = Semaphore(1)\ndef main():\n    s.release()\n    yield\n", 4, "s.release"),
+        ("from pyos import Lock\nk = Lock()\ndef main():\n    yield f(k=k)\n    k.release()\n", 5, "k.release"),
+        (
+            "import pyos\ndef main():\n    a, c = 1, pyos.Condition(l)\n    yield\n    c.notify_all()\n",
+            5,
+            "c.notify_all",
+        ),
+    ],
+)
+def test_a_handles_method_as_a_bare_statement_is_warned_of(load, log, tmp_path, source, line, name):
+    load(source).close()
+    assert log == [
+        f"warning: {tmp_path}/program.py:{line}: {name}(...) does nothing without yield: `yield {name}(...)`"
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "lock = Lock()\n    yield lock.release()",
+        "lock = Lock()\n    print(lock.release())",
+        "lock = Lock()\n    lock.ring()",
+        "event = object()\n    event.set()",
+        "event = Lock()\n    event = object()\n    event.set()",
+        "event = Event()\n    for event in []:\n        event.set()",
+        "event = Event()\n    def f(event):\n        event.set()",
+        "event = Event()\n    with x as event:\n        event.set()",
+        "event = Event()\n    (lambda event: 0)\n    event.set()",
+        "event = Event()\n    from odd import event\n    event.set()",
+        "event = Event()\n    def event():\n        pass\n    event.set()",
+        "event = Event()\n    try:\n        pass\n    except OSError as event:\n        event.set()",
+        "event = Event()\n    match 1:\n        case event:\n            event.set()",
+        "lock.release()",
+    ],
+)
+def test_a_method_of_what_may_be_no_handle_is_not_warned_of(load, log, body):
+    load(f"from pyos import Lock, Event\ndef main():\n    {body}\n    yield\n").close()
+    assert log == []
+
+
+def test_a_tuple_of_traps_is_warned_of_trap_by_trap(load, log):
+    load("from pyos import Sleep, GetTid\ndef main():\n    (Sleep(3), 4)\n    Sleep(1), GetTid()\n    yield\n").close()
+    assert [(line.split(":")[2], line.split()[2]) for line in log] == [
+        ("3", "Sleep(...)"),
+        ("4", "Sleep(...)"),
+        ("4", "GetTid(...)"),
+    ]
+
+
 def test_every_forgotten_yield_is_warned_of_in_the_order_of_the_lines(load, log):
     body = "    for x in 'ab':\n        if x:\n            Sleep(1)\n    GetTid()\n    yield Sleep(2)\n    Sleep(3)\n"
     load(f"from pyos import Sleep, GetTid\ndef main():\n{body}")
@@ -464,6 +522,9 @@ BAD = {
     "raises": ("x = 1\n1 / 0\n", "cannot boot {path}: it raised ZeroDivisionError while loading"),
     "raises OSError": ("open('/nowhere')\n", "cannot boot {path}: it raised FileNotFoundError while loading"),
     "exits": ("import sys\nsys.exit(0)\n", "cannot boot {path}: it raised SystemExit while loading"),
+    "interrupts": ("raise KeyboardInterrupt\n", "cannot boot {path}: it raised KeyboardInterrupt while loading"),
+    "cancels": ("import asyncio\nraise asyncio.CancelledError\n", "cannot boot {path}: it raised CancelledError"),
+    "kills": ("import pyos\nraise pyos.TaskKilled(pyos.INT)\n", "cannot boot {path}: it raised TaskKilled while"),
 }
 
 
@@ -481,6 +542,13 @@ def test_what_cannot_be_booted_is_one_clear_line_and_exit_code_2(write, tmp_path
         assert details.startswith(f'Traceback (most recent call last):\n  File "{path}", line ')
     else:
         assert details == ""
+
+
+def test_an_interrupt_while_a_program_is_loaded_is_no_error_of_the_program(write, capfd):
+    path = write("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    assert command_line(["boot", path]) == 128 + signal.SIGINT
+    assert capfd.readouterr() == ("", "")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_directory_cannot_be_booted(tmp_path, capfd):

@@ -29,6 +29,7 @@ from pyos import (
     Random,
     ReadWait,
     Sleep,
+    TaskKilled,
     Tasks,
     WaitTask,
 )
@@ -403,6 +404,11 @@ def test_a_path_may_be_a_path_object(run, program, tmp_path):
         ("import no_such_module_anywhere\n", ModuleNotFoundError),
         ("next(iter(()))\n", RuntimeError),
         ("import sys\nsys.exit('not here')\n", ProgramError),
+        ("raise KeyboardInterrupt\n", ProgramError),
+        ("raise GeneratorExit\n", ProgramError),
+        ("import asyncio\nraise asyncio.CancelledError\n", ProgramError),
+        ("import pyos\nraise pyos.TaskKilled(pyos.TERM)\n", ProgramError),
+        ("class Odd(BaseException): pass\nraise Odd\n", ProgramError),
     ],
 )
 def test_a_program_that_cannot_be_run_is_an_error_in_its_caller(run, log, program, source, error):
@@ -414,6 +420,23 @@ def test_a_program_that_cannot_be_run_is_an_error_in_its_caller(run, log, progra
     assert type(raised) is error
     assert (tasks, value) == (1, ("next",))
     assert log == []
+
+
+def test_a_signal_sent_while_a_program_is_loaded_is_the_callers_own(program):
+    """The top level has not yielded between two signals: its caller, the running task, gets KILL."""
+    source = program("import signal\nfor _ in 'ab':\n    signal.raise_signal(signal.SIGTERM)\n")
+    seen = []
+
+    def main():
+        try:
+            yield Exec(source)
+        except BaseException as error:
+            seen.append(error)
+            raise
+
+    with pytest.raises(SystemExit):
+        run_for_real(main())
+    assert [(type(error), error.signal) for error in seen] == [(TaskKilled, KILL)]
 
 
 @pytest.mark.parametrize("path", [3, None, b"program.py", ["program.py"]])

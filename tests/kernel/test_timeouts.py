@@ -216,6 +216,20 @@ def test_the_deadline_ends_a_traps_wait_and_the_error_carries_the_timeout(run, t
     assert run(main()).value == (TaskTimeout, float(seconds), True, f"not done within {seconds} s")
 
 
+def test_a_timeout_whose_seconds_were_changed_meanwhile_says_what_it_was_set_to(run):
+    trap = Timeout(2, Sleep(50))
+
+    def meddler():
+        yield Sleep(1)
+        trap.seconds = "soon"
+
+    def main():
+        yield NewTask(meddler())
+        return str((yield outcome(trap)))
+
+    assert run(main()).value == "not done within 2 s"
+
+
 def test_task_timeout_is_a_timeout_error_that_except_exception_catches(run):
     def main():
         try:

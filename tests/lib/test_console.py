@@ -2,11 +2,12 @@
 
 import fcntl
 import os
+import socket
 import termios
 
 import pytest
 
-from pyos import NewTask, Sleep
+from pyos import NewTask, Sleep, WaitTask
 from pyos.lib.console import LineReader
 
 
@@ -119,6 +120,33 @@ def test_others_run_while_a_line_is_waited_for(run, pipe):
 
     run(main())
     assert order == ["typed", "read"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_second_reader_that_finds_nothing_left_stops_nobody(run, pipe, kind):
+    """Both are woken by the first line, and one of them takes it."""
+    reader, write = pipe
+    here, there = socket.socketpair()
+    if kind == "socket":
+        reader, write = here.fileno(), there.send
+
+    def main():
+        tids = []
+        for _ in range(2):
+            tids.append((yield NewTask(first_line(reader))))
+        yield Sleep(1)
+        write(b"one\n")
+        yield Sleep(1)
+        write(b"two\n")
+        return {(yield WaitTask(tids[0])).value, (yield WaitTask(tids[1])).value}
+
+    def first_line(fd):
+        with LineReader(fd) as lines:
+            return (yield lines.readline())
+
+    with here, there:
+        assert run(main()).value == {"one\n", "two\n"}
+        assert os.get_blocking(reader)
 
 
 def test_a_descriptor_that_cannot_be_read_is_the_readers_error(run):

@@ -7,7 +7,9 @@ from types import GeneratorType
 import pytest
 
 from pyos import (
+    CONT,
     KILL,
+    STOP,
     Choose,
     Exec,
     Exit,
@@ -19,6 +21,7 @@ from pyos import (
     ReadWait,
     Sleep,
     Tasks,
+    Timeout,
     WaitTask,
 )
 from pyos.kernel.clock import VirtualClock
@@ -160,6 +163,40 @@ def test_killing_oneself_has_no_answer(trace):
 
 def test_sleeping_for_no_time_is_answered(trace):
     assert trace(program(Sleep(0))) == ["    0.000000 [   1] Sleep(seconds=0) = None"]
+
+
+@pytest.mark.parametrize("outer", [None, 5])
+@pytest.mark.parametrize(
+    ("seconds", "answer"), [(0.25, "42 <0.250000>"), (2, "! TaskTimeout: not done within 1 s <1.000000>")]
+)
+def test_a_timeout_around_a_subroutine_is_printed_when_that_has_ended(trace, seconds, answer, outer):
+    target = Timeout(1, sleeps(seconds, 42))
+    lines = trace(program(target if outer is None else Timeout(outer, target)))
+    line = lines[-1]
+    assert line.startswith("    0.000000 [   1] Timeout(seconds=")
+    assert line.endswith(f" = {answer}")
+    assert [line.partition("] ")[2].partition("(")[0] for line in lines] == ["Sleep", "Timeout"]
+
+
+def test_a_timeout_around_a_subroutine_that_never_ends_has_no_answer(trace):
+    def main():
+        tid = yield NewTask(program(Timeout(1, sleeps(9))))
+        yield
+        yield KillTask(tid, KILL)
+
+    assert "    0.000000 [   2] Timeout(seconds=1, target=<sleeps>) = ? <0.000000>" in trace(main())
+
+
+def test_stopping_oneself_is_answered(trace):
+    def child():
+        yield KillTask((yield GetTid()), STOP)
+
+    def main():
+        tid = yield NewTask(child())
+        yield
+        yield KillTask(tid, CONT)
+
+    assert "    0.000000 [   2] KillTask(tid=2, signal=<Signal.STOP: 19>) = True" in trace(main())
 
 
 def test_the_traps_of_clean_up_code_are_printed_too(trace):

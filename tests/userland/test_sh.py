@@ -1,11 +1,14 @@
 """The shell, run inside pyos with a pipe for its standard input, and as a process at a terminal."""
 
+import re
 import signal
 
 import pytest
 
 from pyos import KILL, TERM
-from tests.system import INIT, at_terminal, pyos
+from tests.system import INIT, at_terminal, booted, pyos
+
+CTRL_C = "\x03"
 
 
 @pytest.fixture
@@ -81,7 +84,7 @@ def test_exit_leaves_the_rest_undone(sh, line, code):
     assert sh("kill 99", line, "hello")[:2] == (code, "")
 
 
-@pytest.mark.parametrize("line", ["exit soon", "exit -1", "exit 1 2"])
+@pytest.mark.parametrize("line", ["exit soon", "exit -1", "exit 1 2", "exit " + "9" * 5000])
 def test_exit_used_wrongly_leaves_nothing(sh, line):
     assert sh(line, "hello", "kill 99") == (
         1,
@@ -155,6 +158,9 @@ def test_what_cannot_be_run_is_told(sh, line, code, message):
             "{path}:2: userland may not import pyos.kernel; it talks to the kernel by yielding traps",
         ),
         ("import sys\nsys.exit()\n", "{path} called sys.exit(None) while loading"),
+        ("raise KeyboardInterrupt\n", "{path} raised KeyboardInterrupt while loading"),
+        ("import asyncio\nraise asyncio.CancelledError\n", "{path} raised CancelledError while loading"),
+        ("from pyos import TaskKilled\nraise TaskKilled(KILL)\n", "{path} raised TaskKilled while loading"),
     ],
 )
 def test_a_program_that_cannot_be_loaded_is_told(sh, program, source, message):
@@ -215,6 +221,7 @@ def test_wait_shows_what_a_task_died_of(sh, program):
         ("kill -TERM", 2, "usage: kill [-SIGNAL] TID..."),
         ("kill x", 2, "a tid is a number, not x"),
         ("kill 99", 1, "there is no task 99"),
+        ("kill " + "9" * 5000, 2, "a tid has at most 18 digits"),
         ("kill -HUP 2", 2, "no signal HUP: there are INT, KILL, TERM, CONT, STOP"),
     ],
 )
@@ -292,14 +299,94 @@ def test_ctrl_d_at_the_prompt_leaves():
         assert terminal.end() == (0, "\n")
 
 
-@pytest.mark.parametrize("before", ["", "sleep 1000", "spin.py"])
-def test_ctrl_c_shuts_down(before, tmp_path):
-    (tmp_path / "spin.py").write_text("def main():\n    print('spins')\n    while True:\n        yield\n")
+@pytest.mark.parametrize("job", ["naps", "spins", None])
+def test_ctrl_c_ends_the_job_in_the_foreground_or_only_gives_a_new_prompt(job, tmp_path):
+    body = {"naps": "yield Sleep(1000)", "spins": "while True: yield"}
+    for name in body:
+        (tmp_path / f"{name}.py").write_text(f"from pyos import *\ndef main():\n    print('up')\n    {body[name]}\n")
     with at_terminal("boot", INIT) as terminal:
         terminal.until("pyos$ ")
-        if before:
-            terminal.type(before.replace("spin.py", f"{tmp_path}/spin.py") + "\n")
-            terminal.until("spins\n" if "spin" in before else "1000\n")
-        terminal.type("\x03")
-        code, shown = terminal.end()
-        assert (code, shown) == (128 + signal.SIGINT, "^C\n")
+        terminal.type("sleep 2000 &\n")
+        terminal.until("[4]\npyos$ ")
+        if job:
+            terminal.type(f"{tmp_path}/{job}\n")
+            terminal.until("up\n")
+        else:
+            terminal.type("half a comma")
+        terminal.type(CTRL_C)
+        shown = terminal.until("pyos$ ").partition("^C")[2]
+        assert shown == (f"\nsh: task 5 ({job}) was killed by INT\npyos$ " if job else "\npyos$ ")
+        terminal.type("ps\n")
+        tasks = [line.split()[0] for line in terminal.until("pyos$ ").splitlines()[2:-1]]
+        assert tasks == ["1", "2", "3", "4"]
+        terminal.type("exit 3\n")
+        assert terminal.end()[0] == 3
+
+
+def test_a_job_that_survives_ctrl_c_is_waited_for(tmp_path):
+    (tmp_path / "tough.py").write_text(
+        "from pyos import *\n"
+        "def main():\n"
+        "    print('tough')\n"
+        "    try:\n"
+        "        yield Sleep(1000)\n"
+        "    except TaskKilled as killed:\n"
+        "        print('survived', killed.signal.name)\n"
+        "        yield Sleep(1000)\n"
+    )
+    with at_terminal("boot", INIT) as terminal:
+        terminal.until("pyos$ ")
+        terminal.type(f"{tmp_path}/tough.py\n")
+        terminal.until("tough\n")
+        terminal.type(CTRL_C)
+        assert "pyos$" not in terminal.until("survived INT\n")
+        terminal.type(CTRL_C)
+        assert terminal.until("pyos$ ") == "^C\nsh: task 4 (tough) was killed by INT\npyos$ "
+
+
+def test_a_second_ctrl_c_ends_a_job_that_never_yields(tmp_path):
+    hog = tmp_path / "hog.py"
+    hog.write_text(
+        "import os\n"
+        "def main():\n"
+        "    yield\n"
+        "    os.kill(os.getpid(), 2)\n"  # the first: taken note of by the time that this is over
+        "    print('hogs')\n"
+        "    while True:\n"
+        "        pass\n"
+    )
+    with at_terminal("boot", INIT) as terminal:
+        terminal.until("pyos$ ")
+        terminal.type(f"{hog}\n")
+        terminal.until("hogs\n")
+        terminal.type(CTRL_C)
+        assert "sh: task 4 (hog) was killed by KILL\n" in terminal.until("pyos$ ")
+        terminal.type("exit 3\n")
+        assert terminal.end()[0] == 3
+
+
+def test_ctrl_c_ends_a_wait():
+    with at_terminal("boot", INIT) as terminal:
+        terminal.until("pyos$ ")
+        terminal.type("sleep 1000 &\n")
+        terminal.until("[4]\npyos$ ")
+        terminal.type("wait\n")
+        terminal.until("wait\n")
+        terminal.type(CTRL_C)
+        assert terminal.until("pyos$ ") == "^C\npyos$ "
+
+
+def test_a_shell_without_a_prompt_does_not_survive_an_interrupt():
+    with booted(INIT) as system:
+        system.until("is the shell")
+        system.signal(signal.SIGINT)
+        assert system.end()[0] == 128 + signal.SIGINT
+
+
+def test_kill_stops_and_continues_and_interrupts(sh):
+    status, out, _ = sh(
+        "sleep 1 &", "kill -STOP 3", "ps", "kill -CONT 3", "wait 3", "sleep 9 &", "kill -INT 4", "wait 4"
+    )
+    assert re.search(r"^3 +2 +stopped +- +sleep", out, re.M)
+    assert out.splitlines()[-3:] == ["[3] sleep ended with 0", "[4]", "[4] sleep was killed by INT"]
+    assert status == 128 + signal.SIGINT

@@ -5,13 +5,27 @@ import shlex
 import sys
 import traceback
 
-from pyos import Exec, ExitStatus, GetTid, KillTask, Program, ProgramError, Signal, Tasks, WaitTask
+from pyos import (
+    INT,
+    Exec,
+    ExitStatus,
+    Foreground,
+    GetTid,
+    KillTask,
+    Program,
+    ProgramError,
+    Signal,
+    TaskKilled,
+    Tasks,
+    WaitTask,
+)
 from pyos.lib.console import LineReader
 from pyos.lib.exits import ending, exit_code, last_words
 from pyos.lib.ps import table
 
 PROMPT = "pyos$ "
 NOT_RUNNABLE, NOT_FOUND = 126, 127  # as in other shells
+DIGITS = 18  # of a number that is typed; Python converts no more than 4300
 
 
 def main() -> Program:
@@ -32,15 +46,25 @@ class Shell:
     def __init__(self) -> None:
         self.status = 0
         self.ended = False
+        self.foreground: tuple[int, ...] = ()  # who has the terminal when no job does: a shell with a prompt
 
     def serve(self, lines: LineReader, prompt: str) -> Program:
-        """Execute lines until they end, or `exit` does."""
+        """Execute lines until they end, or `exit` does. With a prompt, an interrupt only leads to the next one."""
+        if prompt:
+            self.foreground = ((yield GetTid()),)
+            yield Foreground(*self.foreground)
         while not self.ended:
-            print(prompt, end="", flush=True)
-            line = yield lines.readline()
-            if not line:
-                break
-            yield self.execute(line)
+            try:
+                print(prompt, end="", flush=True)
+                line = yield lines.readline()
+                if not line:
+                    break
+                yield self.execute(line)
+            except TaskKilled as killed:
+                if killed.signal is not INT or not prompt:
+                    raise
+                self.status = 128 + INT
+                print()
 
     def execute(self, line: str) -> Program:
         """Run one line; its status is kept."""
@@ -93,10 +117,25 @@ class Shell:
         if background:
             print(f"[{tid}]")
             return 0
-        status = yield WaitTask(tid)
+        status = yield self.in_foreground(tid)
+        if status.signal is not None and self.foreground:
+            print()  # behind the ^C that the terminal may have shown
         if not status.ok or exit_code(status) != (status.value or 0):  # a number says what it has to by itself
             complain(f"task {tid} ({status.name}) {ending(status)}\n{last_words(status)}".rstrip())
         return exit_code(status)
+
+    def in_foreground(self, tid: int) -> Program:
+        """Wait for a job that has the terminal's interrupts. They come here as well, in case it is dead by then."""
+        yield Foreground(tid, (yield GetTid()))
+        try:
+            while True:
+                try:
+                    return (yield WaitTask(tid))
+                except TaskKilled as killed:
+                    if killed.signal is not INT:
+                        raise
+        finally:
+            yield Foreground(*self.foreground)
 
     def start(self, name: str, *args: str) -> Program:
         """The tid of a new task that runs the program."""
@@ -126,7 +165,7 @@ class Shell:
 
     def do_exit(self, *args: str) -> Program:
         """exit [STATUS]             leave the shell, which shuts the system down"""
-        if args[1:] or not all(map(str.isdecimal, args)):
+        if args[1:] or not all(map(str.isdecimal, args)) or len("".join(args)) > DIGITS:
             raise Failure("usage: exit [STATUS]")
         self.ended = True
         return int(args[0]) if args else self.status
@@ -155,6 +194,8 @@ def split(line: str) -> list[str]:
 def a_tid(text: str) -> int:
     if not text.isdecimal():
         raise Failure(f"a tid is a number, not {text}")
+    if len(text) > DIGITS:
+        raise Failure(f"a tid has at most {DIGITS} digits")
     return int(text)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pyos.errors import LinkedTaskFailed, ProgramError, TaskExit
+from pyos.errors import LinkedTaskFailed, ProgramError, SliceExceeded, TaskExit, TaskKilled
 from pyos.kernel.syscalls.binding import a_number, a_string, a_tid, handles
 from pyos.kernel.tasks import Task
-from pyos.kernel.trampoline import BLOCKED
+from pyos.kernel.trampoline import BLOCKED, class_name, in_kernel, innermost_frame
 from pyos.signals import Signal
 from pyos.status import ExitStatus
 from pyos.traps import Exec, Exit, Foreground, GetTid, KillTask, NewTask, Timeout, WaitTask
@@ -38,8 +38,19 @@ def exec_program(kernel: Kernel, task: Task, trap: Exec) -> Any:
         raise RuntimeError(f"{path} raised StopIteration while loading") from stop
     except SystemExit as stop:  # the caller is not the one who exits
         raise ProgramError(f"{path} called sys.exit({stop.code!r}) while loading", path=path) from stop
+    except BaseException as error:
+        if issubclass(type(error), Exception | SliceExceeded) or was_sent(error):
+            raise
+        # the caller is not the one who is interrupted, cancelled or killed
+        raise ProgramError(f"{path} raised {class_name(type(error))} while loading", path=path) from error
     name = trap.name or os.path.splitext(os.path.basename(path))[0]
     return kernel.lifecycle.spawn(target, task, name, trap.detached, trap.linked, trap.limits, path).tid
+
+
+def was_sent(error: BaseException) -> bool:
+    """True for the TaskKilled that a signal's handler has raised in the running code (see running.py)."""
+    raised_in = innermost_frame(error)
+    return type(error) is TaskKilled and raised_in is not None and in_kernel(raised_in.tb_frame)
 
 
 @handles(Exit)
