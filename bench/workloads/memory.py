@@ -1,4 +1,4 @@
-"""memory: what one more task costs while it waits for an event (or for a task to end), or sleeps. All resident memory."""
+"""memory: what one more task costs while it waits for an event (or a task's end), or sleeps. All resident memory."""
 
 from bench.meter import resident
 from bench.workload import Case, Promise, Skip, Workload
