@@ -1,12 +1,13 @@
 /* A load client: keeps many connections to an echo server busy, one message in flight on each, and checks every byte.
  *
- * load PORT PID CONNECTIONS BUSY SIZE MESSAGES SECONDS
+ * load PORT PID CONNECTIONS BUSY SIZE MESSAGES SECONDS PATIENCE
  *
  * Connects CONNECTIONS times to 127.0.0.1:PORT and sends one message on each; then BUSY of them send a message as soon
- * as the last came back, until MESSAGES have been echoed (after a tenth of that to warm up). Prints one line of JSON:
- * wall seconds, CPU seconds of process PID (the server) meanwhile, and the 50th and 99th percentile of round trips in
- * microseconds. Ends with status 1 and a reason if anything goes wrong, or after SECONDS. Stays connected until its
- * standard input ends, so that the server does not see clients leave; closes with a reset, leaving no TIME_WAIT.
+ * as the last came back, until MESSAGES have been echoed (after a tenth of that to warm up) or SECONDS have passed.
+ * Prints one line of JSON: messages, wall seconds, CPU seconds of process PID (the server) meanwhile, and the 50th and
+ * 99th percentile of round trips in microseconds. Ends with status 1 and a reason if anything goes wrong, or if it is
+ * not connected and warm within PATIENCE seconds. Stays connected until its standard input ends, so that the server
+ * does not see clients leave; closes with a reset, leaving no TIME_WAIT.
  *
  * It never sleeps while there is a second core: a server slower than its client would pay for waking it at every send,
  * which a server does not do for clients on other machines, and a faster one would not.
@@ -101,16 +102,17 @@ static int receive(struct conn *conn) {
     return (conn->received += got) == size;
 }
 
-/* Carry messages until `wanted` have come back; round trips go to `trips`, if that is given. */
-static void carry(long wanted, uint64_t *trips) {
+static void fail_late(void) {
+    errno = 0;
+    fail("out of time");
+}
+
+/* Carry messages until `wanted` have come back or the time is over; how many. Round trips go to `trips`, if given. */
+static long carry(long wanted, uint64_t *trips) {
     struct epoll_event events[EVENTS];
     long done = 0;
-    while (done < wanted) {
+    while (done < wanted && now(CLOCK_MONOTONIC) < deadline) {
         int count = epoll_wait(epoll, events, EVENTS, nap);
-        if (now(CLOCK_MONOTONIC) > deadline) {
-            errno = 0;
-            fail("out of time");
-        }
         for (int i = 0; i < count; i++) {
             struct conn *conn = events[i].data.ptr;
             if (events[i].events & EPOLLOUT)
@@ -124,6 +126,7 @@ static void carry(long wanted, uint64_t *trips) {
                 begin(conn);
         }
     }
+    return done < wanted ? done : wanted;
 }
 
 static int compare(const void *a, const void *b) {
@@ -132,15 +135,15 @@ static int compare(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 8) {
-        fprintf(stderr, "usage: load PORT PID CONNECTIONS BUSY SIZE MESSAGES SECONDS\n");
+    if (argc != 9) {
+        fprintf(stderr, "usage: load PORT PID CONNECTIONS BUSY SIZE MESSAGES SECONDS PATIENCE\n");
         return 2;
     }
     int port = atoi(argv[1]), pid = atoi(argv[2]), connections = atoi(argv[3]), busy = atoi(argv[4]);
     long messages = atol(argv[6]);
     size = atoi(argv[5]);
     nap = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 0 : 1000; /* milliseconds */
-    deadline = now(CLOCK_MONOTONIC) + atol(argv[7]) * 1000000000ull;
+    deadline = now(CLOCK_MONOTONIC) + atol(argv[8]) * 1000000000ull;
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
@@ -164,22 +167,27 @@ int main(int argc, char **argv) {
             connect_to(&conns[i], port);
         for (int i = first; i < last; i++)
             begin(&conns[i]);
-        carry(last - first, NULL);
+        if (carry(last - first, NULL) < last - first)
+            fail_late();
     }
     for (int i = 0; i < busy; i++) /* spread over all, as busy clients are */
         conns[(long)i * connections / busy].busy = 1;
     for (int i = 0; i < connections; i++)
         if (conns[i].busy)
             begin(&conns[i]);
-    carry(messages / 10, NULL);
+    if (carry(messages / 10, NULL) < messages / 10)
+        fail_late();
     uint64_t cpu = now(server), wall = now(CLOCK_MONOTONIC);
-    carry(messages, trips);
+    deadline = wall + atol(argv[7]) * 1000000000ull;
+    messages = carry(messages, trips);
     cpu = now(server) - cpu;
     wall = now(CLOCK_MONOTONIC) - wall;
 
+    if (messages == 0)
+        fail_late();
     qsort(trips, messages, sizeof *trips, compare);
-    printf("{\"wall\": %.9f, \"cpu\": %.9f, \"p50\": %.3f, \"p99\": %.3f}\n", wall / 1e9, cpu / 1e9,
-           trips[messages / 2] / 1e3, trips[messages * 99 / 100] / 1e3);
+    printf("{\"messages\": %ld, \"wall\": %.9f, \"cpu\": %.9f, \"p50\": %.3f, \"p99\": %.3f}\n", messages, wall / 1e9,
+           cpu / 1e9, trips[messages / 2] / 1e3, trips[messages * 99 / 100] / 1e3);
     fflush(stdout);
     while (read(STDIN_FILENO, buffer, 1) > 0)
         ;

@@ -16,7 +16,8 @@ from bench.native import build
 from bench.workload import Case, Promise, Skip, Workload
 
 SPARE = 50  # descriptors that are not connections
-SECONDS = 100  # the longest that one run may take
+SECONDS = 15  # then a run ends with as many messages as have been carried
+PATIENCE = 60  # seconds until all must be connected
 SMALL = {"size": 64, "messages": 200_000}
 QUICK = {"messages": 5_000}
 TINY = {"connections": 5, "busy": 2, "messages": 50}
@@ -39,7 +40,13 @@ def measure(workload, peer, contender, meter, params):
         arguments = [sys.executable, *options, "-m", "bench.child", "serve", workload.name, str(contender), str(fd)]
         server = subprocess.Popen(arguments, pass_fds=[fd])
         keep_apart(server.pid)
-    numbers = [port, server.pid, *(params[name] for name in ("connections", "busy", "size", "messages")), SECONDS]
+    numbers = [
+        port,
+        server.pid,
+        *(params[name] for name in ("connections", "busy", "size", "messages")),
+        SECONDS,
+        PATIENCE,
+    ]
     load = subprocess.Popen([client, *map(str, numbers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     line = load.stdout.readline()
     server.kill()
@@ -48,8 +55,8 @@ def measure(workload, peer, contender, meter, params):
     if not line:
         raise RuntimeError(f"the load client ended with status {load.returncode}")
     figures = json.loads(line)
-    per_message = figures["cpu"] / params["messages"]
-    meter.note(**figures, cost=per_message * workload.scale, rate=params["messages"] / figures["wall"] / 1000)
+    messages = figures.pop("messages")
+    meter.note(**figures, cost=figures["cpu"] / messages * workload.scale, rate=messages / figures["wall"] / 1000)
 
 
 def keep_apart(server):

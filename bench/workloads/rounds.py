@@ -66,7 +66,7 @@ def pyos(meter, tasks, killed):
     tell(meter, memory)
 
 
-@ROUNDS.on("asyncio", "uvloop")
+@ROUNDS.on("asyncio")
 async def asyncio(meter, tasks, killed):
     import asyncio
 

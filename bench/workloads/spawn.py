@@ -24,25 +24,20 @@ SPAWN = Workload(
 
 @SPAWN.on("pyos")
 def pyos(meter, tasks, at_once):
-    import math
-
-    from pyos import KillTask, NewTask, Sleep, WaitTask
-
-    def gate():
-        yield Sleep(math.inf)
+    from pyos import Event, NewTask, WaitTask
 
     def child(waits_for):
-        if waits_for is not None:
-            yield WaitTask(waits_for)
+        if waits_for:
+            yield waits_for.wait()
         return 1
 
     total = 0
     if at_once:
-        opens = yield NewTask(gate())
+        opens = Event()
         tids = []
         for _ in range(tasks):
             tids.append((yield NewTask(child(opens))))
-        yield KillTask(opens)
+        yield opens.set()
         for tid in tids:
             total += (yield WaitTask(tid)).value
     else:
