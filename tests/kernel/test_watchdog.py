@@ -8,6 +8,7 @@ import gc
 import io
 import re
 import signal
+import socket
 import sys
 import traceback
 import weakref
@@ -426,6 +427,25 @@ def test_nothing_of_a_task_ended_by_sliceexceeded_stays_alive(watch):
         gc.enable()
 
 
+def test_sliceexceeded_is_freed_once_it_has_been_caught(watch, through):
+    """The handler that raised it is in its traceback, and must not keep it."""
+    watched = watch(limits=Limits(max_slice=0.1))
+
+    def main():
+        yield
+        try:
+            watched.passes(1)
+        except SliceExceeded as error:
+            ref = weakref.ref(error)
+        return ref()
+
+    gc.disable()
+    try:
+        assert through(watched, main()).value is None
+    finally:
+        gc.enable()
+
+
 # --- whatever the task has been through, it is found
 
 
@@ -697,6 +717,42 @@ def test_a_task_that_holds_up_a_shutdown_is_killed(watch, through, log, begun):
     assert len(log) == 2
     assert log[1].startswith(f"task 2 (hog) at {__file__}:")
     assert log[1].endswith(" did not yield within 5 s of shutdown: KILL")
+
+
+def test_while_the_kernel_waits_the_timer_is_stopped_once_and_set_again_when_a_task_is_ready(watch, monkeypatch):
+    """Not when the wait merely ends, as it does with each signal: an idle system would tick for ever."""
+    settings = []
+    monkeypatch.setattr(signal, "setitimer", lambda which, *seconds: settings.append(seconds))
+    left, right = socket.socketpair()
+    watched = watch()
+    backend = watched.kernel.readiness.backend
+    real_poll = backend.poll
+    waits = []
+
+    def poll(timeout):
+        if timeout == 0:
+            return real_poll(0)
+        waits.append(timeout)
+        if watched.dog.armed:
+            watched.dog.on_alarm(signal.SIGALRM, sys._getframe())
+        if len(waits) < 3:
+            return []  # as if a signal had rung
+        right.send(b"!")
+        return real_poll(timeout)
+
+    def main():
+        yield ReadWait(left)
+        return left.recv(1)
+
+    with left, right:
+        monkeypatch.setattr(backend, "poll", poll)
+        watched.kernel.idle = watched.dog.idle
+        watched.dog.arm()
+        watched.kernel.spawn(main())
+        watched.kernel.run()
+    assert watched.kernel.init_status.value == b"!"
+    assert len(waits) == 3
+    assert settings == [(INTERVAL, INTERVAL), (0,), (INTERVAL, INTERVAL)]
 
 
 def test_a_log_line_from_within_a_write_to_the_log_is_not_lost(watch, capfd):

@@ -99,7 +99,7 @@ def test_while_the_poller_blocks_the_timer_is_off_and_then_it_is_on_again():
     left, right = socket.socketpair()
 
     def wake():
-        while signal.getitimer(signal.ITIMER_REAL)[0]:
+        while signal.getitimer(signal.ITIMER_REAL)[1]:
             threading.Event().wait(0.001)
         right.send(b"!")
 
