@@ -7,8 +7,8 @@ interrupted: all this happens when it returns.
 
 Rules kept here:
 - what runs between two ticks knows nothing of this: it costs a step nothing;
-- while the poller blocks there are no ticks: the first that comes then stops the timer, which starts again when a task
-  is ready;
+- while the poller blocks there are no ticks. The first that comes then has the kernel wait in `rest`, the next one
+  stops the timer, and `rest` starts it again when a task is ready; shorter waits know nothing of this either;
 - the timer and the handler of SIGALRM are as they were when it is over. If they are in use it is not begun.
 """
 
@@ -19,21 +19,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from pyos.errors import SliceExceeded
 from pyos.kernel.clock import RealClock, cpu_seconds
+from pyos.kernel.kernel import Kernel
 from pyos.kernel.poller import Readiness
 from pyos.kernel.running import Running, Slice, Strikes, killed_running, log_now, running
-
-if TYPE_CHECKING:
-    from pyos.kernel.kernel import Kernel
 
 INTERVAL = 0.05  # seconds between two ticks
 HOG = 0.1  # seconds in one slice after which a task is named in the log
 SHUTDOWN_GRACE = 5.0  # seconds that a shutdown waits for a task to yield
 GAVE_UP = 1  # the exit code when a task cannot be stopped
 FETCH = Readiness.fetch.__code__
+IDLE = Kernel.idle.__code__
 
 
 class Watchdog:
@@ -56,7 +54,6 @@ class Watchdog:
         self.named = False
         self.strikes = Strikes(kernel, GAVE_UP)
         self.kernels_idle = kernel.idle
-        self.idling = False
         self.armed = False
 
     # --- the timer
@@ -73,15 +70,20 @@ class Watchdog:
         self.armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def idle(self) -> None:
-        """In the place of the kernel's `idle`. To stop the timer here each time would cost two system calls a wait."""
-        self.idling = True
-        try:
-            self.kernels_idle()
-        finally:
-            self.idling = False
-            if not self.armed and self.kernel.scheduler.runq:
+    def rest(self) -> None:
+        """In the place of the kernel's `idle`, once a tick has found it waiting."""
+        self.kernels_idle()
+        if self.kernel.scheduler.runq:
+            setattr(self.kernel, "idle", self.kernels_idle)
+            if not self.armed:
                 self.arm()
+
+    def _tick_in_idle(self, idle: FrameType) -> None:
+        if idle.f_back is not None and idle.f_back.f_code is REST:
+            self.disarm()
+        else:
+            setattr(self.kernel, "idle", self.rest)
+            self.kernel.readiness.wake_up.ring()
 
     # --- a tick
 
@@ -96,9 +98,6 @@ class Watchdog:
 
     def tick(self, frame: FrameType | None) -> BaseException | None:
         """Look at the task that this frame belongs to; answers what is to be raised there, if anything is."""
-        if self.idling and is_polling(frame):
-            self.disarm()
-            return None
         now = self.now()
         late, self.due = now - self.due, now + INTERVAL
         if self.kernel.ending and self.end is None:
@@ -107,6 +106,8 @@ class Watchdog:
         self._charge(found)
         if found is None:
             self.slice = None
+            if (idle := idle_of(frame)) is not None:
+                self._tick_in_idle(idle)
             return None
         if found.slice != self.slice:
             self.slice, self.named = found.slice, False
@@ -145,9 +146,16 @@ def complaint(found: Running, held: float, late: float) -> str:
     return f"{found.where()} has not let others run for {held:.2g} s"
 
 
-def is_polling(frame: FrameType | None) -> bool:
-    """True if this frame, or the one that called it, waits for descriptors (backends are called by `fetch` alone)."""
-    return frame is not None and (frame.f_code is FETCH or (frame.f_back is not None and frame.f_back.f_code is FETCH))
+def idle_of(frame: FrameType | None) -> FrameType | None:
+    """The frame of the kernel's `idle` if that waits for descriptors at this moment (`fetch` alone calls backends)."""
+    if frame is None or not (frame.f_code is FETCH or (frame.f_back is not None and frame.f_back.f_code is FETCH)):
+        return None
+    while frame is not None and frame.f_code is not IDLE:
+        frame = frame.f_back
+    return frame
+
+
+REST = Watchdog.rest.__code__
 
 
 # --- on and off
@@ -164,7 +172,6 @@ def watching(kernel: Kernel) -> Iterator[Watchdog | None]:
         yield None
         return
     dog = Watchdog(kernel)
-    setattr(kernel, "idle", dog.idle)
     before = signal.signal(signal.SIGALRM, dog.on_alarm)
     dog.arm()
     try:
