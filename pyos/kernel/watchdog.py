@@ -3,7 +3,7 @@
 At a tick it charges the processor time since the last one to the running task. A task that has not let others run for
 HOG seconds is named in the log while it runs, once a slice. One past its `max_slice` gets SliceExceeded, and one that
 holds up a shutdown KILL, where its own code is running (running.py). A call of C code that looks at no signals can't be
-interrupted: all this happens when it returns.
+interrupted: all this happens when it returns. Time in which other processes had the processor is nobody's.
 
 Rules kept here:
 - what runs between two ticks knows nothing of this: it costs a step nothing;
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from pyos.errors import SliceExceeded
-from pyos.kernel.clock import RealClock, cpu_seconds
+from pyos.kernel.clock import RealClock, usage
 from pyos.kernel.kernel import Kernel
 from pyos.kernel.poller import Readiness
 from pyos.kernel.running import Running, Slice, Strikes, killed_running, log_now, running
@@ -35,23 +35,23 @@ IDLE = Kernel.idle.__code__
 
 
 class Watchdog:
-    """Watches one kernel. `due` is when the next tick is expected, `since` the first time that `slice` was seen."""
+    """Watches one kernel. `slice` is the one seen at the last tick, and `held` for how long it has been seen."""
 
     def __init__(
         self,
         kernel: Kernel,
         now: Callable[[], float] = RealClock.now,
-        cpu: Callable[[], float] = cpu_seconds,
+        usage: Callable[[], tuple[float, float]] = usage,
     ) -> None:
         self.kernel = kernel
         self.now = now
-        self.cpu = cpu
-        self.charged = cpu()
-        self.due = now() + INTERVAL
+        self.usage = usage
+        self.then = now()  # when the last tick was, and what the thread had had by then
+        self.used, self.starved = usage()
         self.slice: Slice | None = None
-        self.since = 0.0
-        self.end: float | None = None  # when a shutdown is no longer waited for
+        self.held = 0.0
         self.named = False
+        self.end: float | None = None  # when a shutdown is no longer waited for
         self.strikes = Strikes(kernel, GAVE_UP)
         self.kernels_idle = kernel.idle
         self.armed = False
@@ -62,8 +62,8 @@ class Watchdog:
         """Tick from now on."""
         self.armed = True
         self.slice = None
-        self.charged = self.cpu()
-        self.due = self.now() + INTERVAL
+        self.then = self.now()
+        self.used, self.starved = self.usage()
         signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
 
     def disarm(self) -> None:
@@ -99,44 +99,47 @@ class Watchdog:
     def tick(self, frame: FrameType | None) -> BaseException | None:
         """Look at the task that this frame belongs to; answers what is to be raised there, if anything is."""
         now = self.now()
-        late, self.due = now - self.due, now + INTERVAL
         if self.kernel.ending and self.end is None:
             self.end = now + SHUTDOWN_GRACE
         found = running(self.kernel, frame)
-        self._charge(found)
+        passed = self._charge(now, found)
         if found is None:
             self.slice = None
             if (idle := idle_of(frame)) is not None:
                 self._tick_in_idle(idle)
             return None
-        if found.slice != self.slice:
+        if found.slice == self.slice:
+            self.held += passed
+        else:
             self.slice, self.named = found.slice, False
-            self.since = now - max(0.0, late)  # a late tick waited for one call, which has been on since then
-        held = now - self.since
-        if held >= HOG and not self.named:
+            self.held = max(0.0, passed - INTERVAL)  # a late tick has waited for one call, which was on when it was due
+        if self.held >= HOG and not self.named:
             self.named = True
-            log_now(self.kernel, complaint(found, held, late))
-        error = self._verdict(found, held, now) if found.outer is not None else None
+            log_now(self.kernel, complaint(found, self.held, late=passed - INTERVAL))
+        error = self._verdict(found, now) if found.outer is not None else None
         if error is not None:
             self.strikes.another(found, type(error).__name__)
-            self.since = now  # its clean-up has as long again
+            self.held = 0.0  # its clean-up has as long again
         return error
 
-    def _verdict(self, found: Running, held: float, now: float) -> BaseException | None:
+    def _charge(self, now: float, found: Running | None) -> float:
+        """Charge what was used since the last tick; answers how much time that was, as far as it was ours."""
+        then, used, starved = self.then, self.used, self.starved
+        self.then = now
+        self.used, self.starved = self.usage()
+        if found is not None:
+            found.task.cpu += self.used - used
+        return now - then - (self.starved - starved)
+
+    def _verdict(self, found: Running, now: float) -> BaseException | None:
         task = found.task
         limit = (task.quota.limits if task.quota is not None else self.kernel.limits).max_slice
-        if limit is not None and held >= limit:
+        if limit is not None and self.held >= limit:
             return SliceExceeded(limit)
-        if self.end is not None and now >= self.end and held >= HOG:
+        if self.end is not None and now >= self.end and self.held >= HOG:
             log_now(self.kernel, f"{found.where()} did not yield within {SHUTDOWN_GRACE:g} s of shutdown: KILL")
             return killed_running(self.kernel, task, "shutdown")
         return None
-
-    def _charge(self, found: Running | None) -> None:
-        used = self.cpu()
-        if found is not None:
-            found.task.cpu += used - self.charged
-        self.charged = used
 
 
 def complaint(found: Running, held: float, late: float) -> str:

@@ -51,8 +51,8 @@ class Watched:
 
     def __init__(self, kernel):
         self.kernel = kernel
-        self.now = self.cpu = 0.0
-        self.dog = Watchdog(kernel, now=lambda: self.now, cpu=lambda: self.cpu)
+        self.now = self.used = self.starved = 0.0
+        self.dog = Watchdog(kernel, now=lambda: self.now, usage=lambda: (self.used, self.starved))
 
     def passes(self, seconds, every=INTERVAL):
         """Time passes while the caller runs; the timer ticks meanwhile."""
@@ -60,14 +60,15 @@ class Watched:
         end = self.now + seconds - 1e-9
         while self.now < end:
             self.now += every
-            self.cpu += every
+            self.used += every
             self.dog.on_alarm(signal.SIGALRM, frame)
 
-    def one_call(self, seconds):
+    def one_call(self, seconds, uses=True, starves=False):
         """Time passes in a call of C code: the tick that came due in it is seen when it is over."""
         frame = sys._getframe(1)
         self.now += seconds
-        self.cpu += seconds
+        self.used += seconds * uses
+        self.starved += seconds * starves
         self.dog.on_alarm(signal.SIGALRM, frame)
 
 
@@ -181,18 +182,34 @@ def test_traps_answered_at_once_do_not_hide_a_hog(watch, log):
     assert len(log) == 1
 
 
-def test_one_long_call_is_reported_when_it_is_over(watch, through, log):
+@pytest.mark.parametrize("uses", [True, False])
+def test_one_long_call_is_reported_when_it_is_over(watch, through, log, uses):
+    """Be it one that computes, or one that waits for something."""
     watched = watch()
 
     def main():
         yield
         watched.passes(0.04)
-        watched.one_call(3)
+        watched.one_call(3, uses)
 
     through(watched, main())
     assert len(log) == 1
     assert f"task 1 (main) at {__file__}:{line_number(main, 3)} " in log[0]
     assert log[0].endswith(" has held up all others for 3 s, in a call that cannot be interrupted")
+
+
+def test_time_that_other_processes_had_is_nobodys(watch, through, log):
+    """It was ready, and did not get its turn."""
+    watched = watch(limits=Limits(max_slice=0.1))
+
+    def main():
+        yield
+        for _ in range(10):
+            watched.one_call(10, uses=False, starves=True)
+        return "innocent"
+
+    assert through(watched, main()).value == "innocent"
+    assert log == []
 
 
 def test_a_handler_that_takes_long_is_its_tasks(watch, through, log):
@@ -583,8 +600,7 @@ def test_processor_time_is_charged_to_who_has_the_machine_at_a_tick(watch, throu
 
     def idler():
         yield
-        watched.now += 5  # without using the processor
-        watched.dog.on_alarm(signal.SIGALRM, sys._getframe())
+        watched.one_call(5, uses=False)
         yield Sleep(10)
 
     def main():
