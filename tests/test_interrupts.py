@@ -1,9 +1,11 @@
 """SIGINT and SIGTERM while a kernel runs: who gets them, what a second one does, and that none ever does harm."""
 
+import gc
 import math
 import random
 import signal
 import sys
+import weakref
 
 import pytest
 
@@ -30,6 +32,7 @@ from pyos import (
 from pyos.host import signals_handled
 from pyos.kernel import running
 from pyos.kernel.clock import RealClock
+from pyos.kernel.kernel import current_kernel
 from tests.kernel.programs import forever, outcome, yields
 from tests.system import pyos as command
 
@@ -283,6 +286,41 @@ def test_clean_up_that_hogs_while_its_task_is_killed_is_hit(run_signalled, log):
     kernel, _ = run_signalled(main())
     assert kernel.init_status.value is KILL
     assert "victim: its clean-up raised TaskKilled(" in log[0]
+
+
+def test_the_kill_is_freed_once_it_has_been_caught(run_signalled):
+    """The handler that raised it is in its traceback, and must not keep it."""
+    freed = []
+
+    def main():
+        yield
+        try:
+            interrupts(signal.SIGINT, signal.SIGINT)
+        except TaskKilled as killed:
+            ref = weakref.ref(killed)
+        freed.append(ref() is None)
+
+    gc.disable()
+    try:
+        run_signalled(main())
+    finally:
+        gc.enable()
+    assert freed == [True]
+
+
+def test_after_sigterm_the_system_is_ending_even_before_a_hog_yields(run_signalled):
+    """The watchdog goes by this."""
+    seen = []
+
+    def main():
+        yield
+        kernel = current_kernel()
+        seen.append(kernel.ending)
+        interrupts(signal.SIGTERM)
+        seen.append(kernel.ending)
+
+    run_signalled(main())
+    assert seen == [False, True]
 
 
 class Ended(BaseException):

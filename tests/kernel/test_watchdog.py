@@ -8,6 +8,7 @@ import gc
 import io
 import re
 import signal
+import socket
 import sys
 import traceback
 import weakref
@@ -50,8 +51,8 @@ class Watched:
 
     def __init__(self, kernel):
         self.kernel = kernel
-        self.now = self.cpu = 0.0
-        self.dog = Watchdog(kernel, now=lambda: self.now, cpu=lambda: self.cpu)
+        self.now = self.used = self.starved = 0.0
+        self.dog = Watchdog(kernel, now=lambda: self.now, usage=lambda: (self.used, self.starved))
 
     def passes(self, seconds, every=INTERVAL):
         """Time passes while the caller runs; the timer ticks meanwhile."""
@@ -59,14 +60,15 @@ class Watched:
         end = self.now + seconds - 1e-9
         while self.now < end:
             self.now += every
-            self.cpu += every
+            self.used += every
             self.dog.on_alarm(signal.SIGALRM, frame)
 
-    def one_call(self, seconds):
+    def one_call(self, seconds, uses=True, starves=False):
         """Time passes in a call of C code: the tick that came due in it is seen when it is over."""
         frame = sys._getframe(1)
         self.now += seconds
-        self.cpu += seconds
+        self.used += seconds * uses
+        self.starved += seconds * starves
         self.dog.on_alarm(signal.SIGALRM, frame)
 
 
@@ -180,18 +182,34 @@ def test_traps_answered_at_once_do_not_hide_a_hog(watch, log):
     assert len(log) == 1
 
 
-def test_one_long_call_is_reported_when_it_is_over(watch, through, log):
+@pytest.mark.parametrize("uses", [True, False])
+def test_one_long_call_is_reported_when_it_is_over(watch, through, log, uses):
+    """Be it one that computes, or one that waits for something."""
     watched = watch()
 
     def main():
         yield
         watched.passes(0.04)
-        watched.one_call(3)
+        watched.one_call(3, uses)
 
     through(watched, main())
     assert len(log) == 1
     assert f"task 1 (main) at {__file__}:{line_number(main, 3)} " in log[0]
     assert log[0].endswith(" has held up all others for 3 s, in a call that cannot be interrupted")
+
+
+def test_time_that_other_processes_had_is_nobodys(watch, through, log):
+    """It was ready, and did not get its turn."""
+    watched = watch(limits=Limits(max_slice=0.1))
+
+    def main():
+        yield
+        for _ in range(10):
+            watched.one_call(10, uses=False, starves=True)
+        return "innocent"
+
+    assert through(watched, main()).value == "innocent"
+    assert log == []
 
 
 def test_a_handler_that_takes_long_is_its_tasks(watch, through, log):
@@ -426,6 +444,25 @@ def test_nothing_of_a_task_ended_by_sliceexceeded_stays_alive(watch):
         gc.enable()
 
 
+def test_sliceexceeded_is_freed_once_it_has_been_caught(watch, through):
+    """The handler that raised it is in its traceback, and must not keep it."""
+    watched = watch(limits=Limits(max_slice=0.1))
+
+    def main():
+        yield
+        try:
+            watched.passes(1)
+        except SliceExceeded as error:
+            ref = weakref.ref(error)
+        return ref()
+
+    gc.disable()
+    try:
+        assert through(watched, main()).value is None
+    finally:
+        gc.enable()
+
+
 # --- whatever the task has been through, it is found
 
 
@@ -563,8 +600,7 @@ def test_processor_time_is_charged_to_who_has_the_machine_at_a_tick(watch, throu
 
     def idler():
         yield
-        watched.now += 5  # without using the processor
-        watched.dog.on_alarm(signal.SIGALRM, sys._getframe())
+        watched.one_call(5, uses=False)
         yield Sleep(10)
 
     def main():
@@ -697,6 +733,42 @@ def test_a_task_that_holds_up_a_shutdown_is_killed(watch, through, log, begun):
     assert len(log) == 2
     assert log[1].startswith(f"task 2 (hog) at {__file__}:")
     assert log[1].endswith(" did not yield within 5 s of shutdown: KILL")
+
+
+def test_while_the_kernel_waits_the_timer_is_stopped_once_and_set_again_when_a_task_is_ready(watch, monkeypatch):
+    """Not when the wait merely ends, as it does with each signal: an idle system would tick for ever."""
+    settings = []
+    monkeypatch.setattr(signal, "setitimer", lambda which, *seconds: settings.append(seconds))
+    left, right = socket.socketpair()
+    watched = watch()
+    dog = watched.dog
+    backend = watched.kernel.readiness.backend
+    real_poll = backend.poll
+    waits = []
+
+    def poll(timeout):
+        if timeout == 0:
+            return real_poll(0)
+        waits.append(dog.armed)
+        if dog.armed and len(waits) < 6:
+            dog.on_alarm(signal.SIGALRM, sys._getframe())
+        if len(waits) in (4, 6):
+            right.send(b"!")
+        return real_poll(0)  # as if a signal had rung
+
+    def main():
+        for _ in range(2):
+            yield ReadWait(left)
+            left.recv(1)
+
+    with left, right:
+        monkeypatch.setattr(backend, "poll", poll)
+        dog.arm()
+        watched.kernel.spawn(main())
+        watched.kernel.run()
+    assert watched.kernel.init_status.ok
+    assert waits == [True, True, False, False, True, True]
+    assert settings == [(INTERVAL, INTERVAL), (0,), (INTERVAL, INTERVAL)]
 
 
 def test_a_log_line_from_within_a_write_to_the_log_is_not_lost(watch, capfd):

@@ -10,6 +10,7 @@ import pytest
 
 import pyos
 from pyos import Limits, NewTask, ReadWait, SliceExceeded, WaitTask
+from pyos.kernel.clock import usage
 from pyos.kernel.watchdog import INTERVAL
 from tests.kernel.programs import fails
 from tests.system import pyos as command
@@ -64,6 +65,15 @@ def test_every_kind_of_hog_is_named_and_ended(work, capfd):
     assert alarm() == QUIET
 
 
+def test_a_thread_is_told_what_processor_time_it_has_used():
+    used, starved = usage()
+    while time.thread_time() < used + 0.05:
+        pass
+    later, starved_later = usage()
+    assert 0.05 <= later - used < time.thread_time()
+    assert 0 <= starved <= starved_later
+
+
 def test_in_run_there_is_no_timer_without_max_slice():
     def main():
         yield
@@ -91,7 +101,7 @@ def test_boot_watches_without_being_asked(tmp_path):
     )
     done = command("boot", path)
     assert done.returncode == 0
-    assert done.stderr.startswith(f"pyos: task 1 (hog) at {path}:10 main has not let others run for 0.1")
+    assert done.stderr.startswith(f"pyos: task 1 (hog) at {path}:10 main has not let others run for 0.")
 
 
 def test_while_the_poller_blocks_the_timer_is_off_and_then_it_is_on_again():
@@ -99,7 +109,7 @@ def test_while_the_poller_blocks_the_timer_is_off_and_then_it_is_on_again():
     left, right = socket.socketpair()
 
     def wake():
-        while signal.getitimer(signal.ITIMER_REAL)[0]:
+        while signal.getitimer(signal.ITIMER_REAL)[1]:
             threading.Event().wait(0.001)
         right.send(b"!")
 
