@@ -77,7 +77,7 @@ def check_in_processes(explorer: Explorer, count: int) -> Report:
     merge(report, jobs)
     report.complete = is_complete(explorer, jobs) and not explorer.stopped
     bounds = [job.report.bound for job in jobs if job.report.bound]
-    report.bound = "" if report.complete or not bounds else bounds[0]
+    report.bound = "" if report.complete else next(iter(bounds), "a process of the check ended before its time")
     explorer.finish()
     return report
 

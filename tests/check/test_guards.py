@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import secrets
 import sys
@@ -17,7 +18,9 @@ import pyos
 from pyos import Channel, NewTask, WaitTask
 from pyos.check import tracing
 from pyos.check.guards import WATCHED, guarded
+from pyos.check.harness import Harness
 from pyos.check.source import hashes_alike, source_of, unordered, value_of
+from pyos.kernel.choice import first
 
 
 def verdict(act):
@@ -80,6 +83,42 @@ def test_a_seed_given_by_one_run_does_not_count_in_the_next():
     report = pyos.check(program, budget=5)
     random.setstate(before)
     assert report.failures[0].kind == "nondeterminism"
+
+
+def test_a_seed_counts_for_its_run_only():
+    seeds = [7, None]
+
+    def program():
+        if seed := seeds.pop(0):
+            random.seed(seed)
+        yield
+        random.random()
+
+    harness, before = Harness(program), random.getstate()
+    with guarded([harness]):
+        harness.run(first)
+        assert harness.failure is None
+        harness.run(first)
+        assert harness.failure is not None
+    harness.kernel.close()
+    random.setstate(before)
+
+
+def test_a_callback_of_the_collector_may_ask_for_the_time():
+    def callback(phase, info):
+        time.perf_counter()
+        monotonic()
+
+    def program():
+        yield
+        gc.collect()
+
+    gc.callbacks.append(callback)
+    try:
+        report = pyos.check(program, budget=5)
+    finally:
+        gc.callbacks.remove(callback)
+    assert report.ok
 
 
 def test_another_thread_may_do_what_it_likes():
@@ -222,16 +261,23 @@ def test_objects_that_answer_with_errors_do_not_disturb_the_check():
 
 def test_accesses_of_a_line_are_read_off_its_source(tmp_path):
     path = tmp_path / "program.py"
-    path.write_text(
-        "box[0] = seen + 1\nself.total += 1\nqueue.append(item)\nvalue = table.get(key).name\nx = yield cell.load()\n"
-    )
+    lines = [
+        "box[0] = seen + 1",
+        "self.total += 1",
+        "queue.append(item)",
+        "value = table.get(key).name",
+        "x = yield cell.load()",
+        "yield account.lock.acquire()",
+    ]
+    path.write_text("\n".join(lines))
     source = source_of(str(path))
     found = {line: {(a.text, a.write) for a in accesses} for line, accesses in source.accesses.items()}
     assert found[1] == {("box[0]", True), ("seen", False)}
     assert found[2] == {("self.total", True), ("self.total", False)}
     assert found[3] == {("queue.append()", True), ("item", False)}
     assert ("table.get()", False) in found[4]
-    assert source.yields == {5}
+    assert found[6] == {("account.lock.acquire()", False)}  # it builds a trap
+    assert source.yields == {5, 6}
 
 
 @pytest.mark.parametrize(

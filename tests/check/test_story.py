@@ -12,6 +12,9 @@ import pytest
 
 import pyos
 from pyos import KILL, Cell, Channel, KillTask, Lock, NewTask, Receive, Send, Sleep, WaitTask, eventually
+from pyos.check.footprint import Step
+from pyos.check.race import Seen, find_race
+from pyos.check.recorder import Row
 from pyos.check.report import Failure
 from pyos.check.story import tell
 from tests.check.cases import crossed, late, lost_update, racy
@@ -113,6 +116,16 @@ def test_a_race_on_a_global_and_on_an_attribute_is_seen():
     assert "writes account.balance" in races(program)
 
 
+def test_the_pair_is_one_that_the_deviation_has_turned_round_and_not_any_other():
+    rows = [Row(1, 1, "a"), Row(2, 2, "b", choice=1, options=(1, 2)), Row(3, 3, "c"), Row(4, 1, "a")]
+    steps = [Step((row.tid,)) for row in rows]
+    for number, names in ((2, "xy"), (3, "x"), (4, "y")):
+        for name in names:
+            steps[number - 1].touch(("object", name))
+    race = find_race(Seen(rows, steps, {("object", "y"): 'lock "y"'}), "assertion")
+    assert (race.first.number, race.second.number, race.on) == (2, 4, 'lock "y"')
+
+
 def test_messages_race_on_the_mailbox():
     def program():
         def tell_it(boss, what):
@@ -193,7 +206,7 @@ def test_things_are_told_by_name_and_never_by_address():
     def program():
         channel, cell, lock = Channel(3), Cell(0), Lock()
         yield channel.put(Thing())
-        yield channel.put([Thing()] * 20)
+        yield channel.put([object()] * 20)
         yield cell.store(program)
         yield lock.acquire()
         child = yield NewTask(yields(1))

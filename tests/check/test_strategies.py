@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 import pyos
-from pyos import Choose, NewTask, WaitTask
+from pyos import KILL, Choose, KillTask, NewTask, WaitTask
 from pyos.check import explorer, settings
 from pyos.check.harness import Harness
 from pyos.check.settings import Settings
@@ -406,6 +406,14 @@ def test_one_kernel_serves_all_schedules():
     schedule = (time.process_time() - start) / 6
     harness.kernel.close()
     assert schedule < boot
+
+
+def test_a_ready_task_that_is_killed_is_no_option_any_more():
+    def program():
+        child = yield NewTask(yields(1))
+        yield KillTask(child, KILL)
+
+    assert report_of("dfs", program).schedules == 3  # the child is killed before its first step, its second, its end
 
 
 def test_children_take_part_like_the_first_tasks():

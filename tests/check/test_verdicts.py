@@ -21,6 +21,7 @@ from pyos import (
     CONT,
     STOP,
     Channel,
+    Choose,
     Event,
     KillTask,
     Lock,
@@ -150,6 +151,18 @@ def test_an_assertion_in_the_outcome_function_is_a_failure():
     assert "the outcome function raised AssertionError" in failure.message
 
 
+def test_errors_of_two_lines_are_two_failures_and_those_of_one_line_are_one():
+    def program():
+        which = yield Choose("abcd")
+        if which in "bc":
+            raise ValueError(which)
+        if which == "d":
+            raise ValueError(which)
+
+    report = pyos.check(program, strategy="dfs", keep_going=True)
+    assert [failure.message[-1] for failure in report.failures] == ["b", "d"]
+
+
 def test_an_error_of_the_program_function_itself_is_the_callers():
     def program():
         raise LookupError("no tasks")
@@ -205,11 +218,15 @@ def test_an_invariant_is_checked_after_every_step():
 def test_an_invariant_is_not_asked_before_the_first_step():
     def program():
         state = []
-        always(lambda: state)
-        state.append(1)
-        yield
+        always(lambda: bool(state))
 
-    assert ok(program).complete
+        def work():
+            state.append(1)
+            yield
+
+        return [work(), work()]
+
+    assert ok(program, strategy="dfs").complete
 
 
 @pytest.mark.parametrize(
