@@ -156,9 +156,6 @@ class Pending:
             self.gen = task.gen  # what stood in for the generator has stepped aside
             if task.pending is not self:
                 return yielded  # that was the last error, or it was taken back: its deadline has become meaningless
-            if task.wait is not None:  # a gate has parked the task
-                task.gen = self
-                return yielded
             self.patience -= 1
             if yielded is None or self.patience <= 0:
                 if type(yielded) is CoroutineType and not has_started(yielded):
