@@ -66,6 +66,7 @@ class Running:
         self.stdout = process.stdout
         self.stdin = process.stdin
         self.errors = errors
+        self.signalled = False
 
     def until(self, text: str) -> str:
         """Read standard output up to the line that contains `text`; answers that line."""
@@ -83,12 +84,18 @@ class Running:
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
+        self.signalled = True
 
     def end(self) -> tuple[int, str, str]:
-        """Close standard input, wait for the end: the exit code, the rest of standard output, all of standard error."""
-        self.stdin.close()
+        """Wait for the end: the exit code, the rest of standard output, all of standard error.
+
+        Standard input is closed first, unless a signal was sent: its end would compete with the signal.
+        """
+        if not self.signalled:
+            self.stdin.close()
         rest = self.stdout.read()
         code = self.process.wait(PATIENCE)
+        self.stdin.close()
         self.errors.seek(0)
         return code, rest, self.errors.read()
 
