@@ -64,9 +64,9 @@ ORDER = """
     pyos.kernel.loader
     pyos.usage
     pyos.kernel.running
-    pyos.kernel.watchdog
     pyos.kernel.audit
     pyos.kernel.kernel
+    pyos.kernel.watchdog
     pyos.observe
     pyos.observe.strace
     pyos.observe.debug
@@ -88,6 +88,7 @@ ORDER = """
     pyos.check.recorder
     pyos.check.replay
     pyos.check.report
+    pyos.check.settings
     pyos.check.shrink
     pyos.check.source
     pyos.check.story
@@ -112,7 +113,7 @@ ORDER = """
 
 
 FOR_PYTEST = ("pyos.pytest_plugin", "pyos.check.pytest")
-CHECKS_WITH_TIME = ("command", "explorer", "guards", "jobs", "tracing")
+CHECKS_WITH_TIME = ("command", "guards", "jobs", "settings", "tracing")
 
 
 def name_of(path):

@@ -25,9 +25,13 @@ def run_program(path: str, *args: str, by: tuple[str, ...] = BOOTED) -> subproce
 
 
 def output(path: str, *args: str, by: tuple[str, ...] = BOOTED) -> str:
-    """What a program prints, which ends well and complains of nothing."""
+    """What a program prints, which ends well and complains of nothing.
+
+    That it has held up the others is no complaint of its own: the watchdog says so, of a lesson or on a slow machine.
+    """
     done = run_program(path, *args, by=by)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    complaints = [line for line in done.stderr.splitlines() if "has not let others run" not in line]
+    assert (done.returncode, complaints) == (0, []), done.stderr
     return done.stdout
 
 
