@@ -13,10 +13,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
 
 from pyos import Deadlock, ExitStatus
 from pyos.kernel.clock import VirtualClock
 from pyos.kernel.kernel import Kernel
+
+# to explain a failure, hypothesis traces every line, and a test that failed would run into pytest's time limit instead
+settings.register_profile("pyos", phases=set(Phase) - {Phase.explain})
+settings.load_profile("pyos")
 
 
 def pytest_configure(config: pytest.Config) -> None:

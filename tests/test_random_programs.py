@@ -268,11 +268,11 @@ def happens(body, how, seed=None):
     with Kernel(clock=VirtualClock(), seed=seed, log=world.log.append, wrappers=[wrap]) as kernel:
         bury = kernel.table.bury
 
-        def recorded(task, status):
+        def recorded(task, status, parent):
             assert task.tid not in world.statuses
             world.statuses[task.tid] = status
             world.note(task.name, "dead", told(status))
-            return bury(task, status)
+            return bury(task, status, parent)
 
         reap = kernel.table.reap
 
