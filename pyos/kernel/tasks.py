@@ -39,7 +39,8 @@ MOVES = {
     ("zombie", "reap"): "gone",
 }
 """Every legal move: (state, event) -> state. "stopped" is a task that was sent STOP and was parked when it came up: it
-waits for CONT (see signalling.py). What else STOP, INT and TERM do is a wake, or shows at the next resume."""
+waits for CONT (see signalling.py). STOP itself is no move, and a task that sends it to itself yields first. What INT
+and TERM do is a wake, or to continue, or shows at the next resume."""
 
 MAX_TASKS = 1_000_000
 ZOMBIE_WARNING = 10_000
