@@ -216,7 +216,7 @@ class Signalling:
         task.dying = error
         self.kernel.lifecycle.report_lost(undelivered(task))
         self.take_off(task)
-        self.close_frames(task, trampoline.frames(task), "killing")
+        self.close_frames(task, trampoline.units(task), "killing")
         self.kernel.timeouts.cancel_all(task)
         self.kernel.lifecycle.bury(task, ExitStatus(task.tid, task.name, signal=KILL), error.sender)
 
@@ -235,12 +235,18 @@ class Signalling:
             return self._answer_now(task, yielded)
 
         def complain(gen: Any, why: str) -> None:
-            line = f"{doing} task {task.tid} ({task.name}), in {gen.__qualname__}: {why}"
+            name = closing.name_of(gen)
+            line = f"{doing} task {task.tid} ({task.name}), in {name}: {why}"
             self.abandoned.append(line)
             self.kernel.log(line)
 
         self.closing[task] = None
+        async_gens = self.kernel.async_gens
+        before = len(async_gens.dropped)
         closing.close(frames, answer_now, complain)
+        while dropped := async_gens.take(before):
+            for closer in dropped:
+                closing.close([closer], answer_now, complain)
         return self.closing.pop(task)
 
     def _answer_now(self, task: Task, yielded: Any) -> Any:

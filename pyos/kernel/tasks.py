@@ -206,13 +206,20 @@ class TaskTable:
         self.zombies = 0
 
     def add(
-        self, parent: Task | None, gen: Any, name: str, program: str, detached: bool, quota: Quota | None = None
+        self,
+        parent: Task | None,
+        gen: Any,
+        name: str,
+        program: str,
+        detached: bool,
+        quota: Quota | None = None,
+        always: bool = False,
     ) -> Task:
-        """Enter a new task. Raises LimitExceeded when the table or the quota is full, or the table is closed."""
-        if self.closed is not None:
+        """Enter a new task. Raises LimitExceeded if the table or the quota is full, or (unless `always`) closed."""
+        if self.closed is not None and not always:
             raise LimitExceeded(f"no new tasks: {self.closed}")
         tasks = self.tasks
-        if len(tasks) >= self.limit:
+        if len(tasks) >= self.limit and not always:
             raise LimitExceeded(f"there are {len(tasks)} tasks already, the most this system takes")
         if quota is not None:
             quota.enter()

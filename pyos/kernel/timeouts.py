@@ -170,7 +170,7 @@ class Timeouts:
         kernel.log(f"{kernel.signals.late(task)} did not end within {CLOSE_AFTER:g} s of its deadline: closed")
         was_ready = task.wait is None
         kernel.signals.take_off(task)
-        frames = list(trampoline.frames(task, above=depth))
+        frames = list(trampoline.units(task, above=depth))
         while task.deadline is not deadline:
             task.deadline.retire()
         del task.callers[depth - 1 :]

@@ -14,12 +14,14 @@ Closing a stack is closing.py's.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from gc import get_referents
-from types import CoroutineType, FrameType, GeneratorType, TracebackType
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import BadTrap, KernelPanic
+from pyos.kernel.awaitables import DRIVERS, WRAPPER, async_generator_of, coroutine_of
 
 if TYPE_CHECKING:
     from pyos.kernel.tasks import Task
@@ -73,6 +75,7 @@ def _finished() -> Any:
 
 
 REFERENTS_OF_FINISHED = len(get_referents(_finished()))  # its names; one that can run refers to its function as well
+REFERENTS_TELL = sys.version_info < (3, 12)  # there, one that was closed before it began keeps all that it refers to
 
 
 def has_started(target: Any) -> bool:
@@ -82,8 +85,10 @@ def has_started(target: Any) -> bool:
             return True
     elif target.cr_suspended or target.cr_running:
         return True
-    # `gi_frame is None` would tell as well, but builds a frame object: 160 bytes, a quarter of a blocked task's memory
-    return len(get_referents(target)) <= REFERENTS_OF_FINISHED
+    # `gi_frame is None` tells as well, but builds a frame object: 160 bytes, a quarter of a blocked task's memory
+    if REFERENTS_TELL:
+        return len(get_referents(target)) <= REFERENTS_OF_FINISHED
+    return frame_of(target) is None
 
 
 # --- stand-ins ---------------------------------------------------------------------------------------------------
@@ -234,9 +239,12 @@ def is_panic(error: BaseException) -> bool:
 
 
 def is_finished(gen: Resumable) -> bool:
-    """True for a generator or coroutine that has returned or let an exception out."""
+    """True for a generator or coroutine that has returned or let an exception out, and a driver that is done."""
     if type(gen) is GeneratorType:
         return gen.gi_frame is None
+    if type(gen) in DRIVERS:
+        items = async_generator_of(gen)
+        return items is None or items.ag_frame is None or not items.ag_running
     return type(gen) is CoroutineType and gen.cr_frame is None
 
 
@@ -309,23 +317,36 @@ def stand_ins(task: Task, caller: Resumable = None) -> Iterator[Any]:
 
 
 def frame_of(gen: Any) -> FrameType | None:
-    """The frame of a generator or coroutine; None once it is finished."""
-    frame: FrameType | None = gen.gi_frame if type(gen) is GeneratorType else gen.cr_frame
+    """The frame of a generator or coroutine, or of the async generator that a driver drives; None once finished."""
+    if type(gen) in DRIVERS:
+        gen = async_generator_of(gen)
+    if type(gen) is GeneratorType:
+        frame: FrameType | None = gen.gi_frame
+    elif type(gen) is CoroutineType:
+        frame = gen.cr_frame
+    else:
+        frame = gen.ag_frame if type(gen) is AsyncGeneratorType else None
     return frame
 
 
 def delegate(gen: Any) -> Any:
-    """What a generator or coroutine delegates to by `yield from` or `await`, if that is one itself, else None."""
+    """What a generator or coroutine delegates to by `yield from` or `await`: one itself, or a driver; else None."""
     if type(gen) is GeneratorType:
         inner: Any = gen.gi_yieldfrom
-    else:
+    elif type(gen) is CoroutineType:
         inner = gen.cr_await
-    return inner if type(inner) in (GeneratorType, CoroutineType) else None
+    else:
+        items = async_generator_of(gen)
+        inner = None if items is None else items.ag_await
+    if type(inner) is WRAPPER:
+        return coroutine_of(inner)
+    return inner if type(inner) in (GeneratorType, CoroutineType) or type(inner) in DRIVERS else None
 
 
-def frames(task: Task, above: int = 0) -> Iterator[Any]:
+def units(task: Task, above: int = 0) -> Iterator[Any]:
     """Every generator of the task, outermost first, those entered by `yield from` and `await` included.
 
+    Each can be closed, once what comes after it has been; so for an async generator it is the driver that is told.
     `above`: how many of the callers are left out.
     """
     for gen in [*(task.callers or ())[above:], task.gen]:
@@ -335,14 +356,20 @@ def frames(task: Task, above: int = 0) -> Iterator[Any]:
             gen = delegate(gen)
 
 
+def frames(task: Task) -> Iterator[Any]:
+    """Every generator, coroutine and async generator of the task, outermost first."""
+    for gen in units(task):
+        yield async_generator_of(gen) if type(gen) in DRIVERS else gen
+
+
 def stack_of(task: Task) -> tuple[str, ...]:
-    """The task's lines, "file:line function", outermost first; the frames of `Trap.__await__` are left out."""
+    """The task's lines, "file:line function", outermost first, without the kernel's and `Trap.__await__`."""
     if task.status is not None:
         return ()
     lines = []
     for gen in frames(task):
         frame = frame_of(gen)
-        if frame is not None and frame.f_globals.get("__name__") != "pyos.traps":
+        if frame is not None and frame.f_globals.get("__name__") != "pyos.traps" and not in_kernel(frame):
             code = frame.f_code
             lines.append(f"{code.co_filename}:{frame.f_lineno} {code.co_qualname}")
     return tuple(lines)
