@@ -74,7 +74,9 @@ def _close_frame(gen: Any, answer_now: AnswerNow) -> str | None:
                 what = describe(yielded)
                 return f"its clean-up yielded {what}, which cannot be answered at once: the frame is abandoned"
         if not stack:
-            return None if error is None or issubclass(type(error), (GeneratorExit, TaskExit)) else _last_words(error)
+            why = None if error is None else _last_words(error)
+            error = None  # from 3.12 on the frames in its traceback refer to this one
+            return why
     _abandon(stack)
     return f"its clean-up yielded {CLOSING_LIMIT} times: the frame is abandoned"
 
@@ -105,7 +107,9 @@ def name_of(gen: Any) -> str:
     return "an async generator" if frame is None else frame.f_code.co_qualname
 
 
-def _last_words(error: BaseException) -> str:
+def _last_words(error: BaseException) -> str | None:
+    if issubclass(type(error), (GeneratorExit, TaskExit)):
+        return None
     trace = innermost_frame(error)
     where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
     return f"its clean-up raised {describe(error)}{where}"

@@ -104,13 +104,15 @@ class Scheduler:
         kernel = self.kernel
         fault = self._fault
         blocked = BLOCKED
+        task: Any = None
         yielded: Any = None
+        answer: Any = None
         slices = repeat(None, steps)
         for step in slices:
             try:
                 task = popleft()
             except IndexError:
-                return
+                break
             try:
                 # `task.gen.send` beats a stored bound method by 5 ns; this first resume outside the loop below makes
                 # a switch 14 % cheaper, and answers that stand in for the generator instead of being looked for, 10 %
@@ -162,6 +164,7 @@ class Scheduler:
             else:
                 task.hold(answer, kernel.grantor_of(task, yielded))
                 append(task)
+        task = yielded = answer = None  # from 3.12 on, tracebacks of what tasks have raised keep this frame
 
     def cut_short(self, slices: Iterator[Any]) -> None:
         """Have a turn end with the slice that it is in. For signal handlers, which see `slices` in its frame."""

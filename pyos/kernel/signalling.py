@@ -78,7 +78,10 @@ class Gate:
         task = self.task
         task.gen = self.gen
         if self.open:
-            return task.gen.throw(error)
+            try:
+                return task.gen.throw(error)
+            finally:
+                del error
         trampoline.throw_later(task, error)
         task.wait = PARKED
         return SKIP

@@ -169,7 +169,10 @@ class Task:
         """As a stand-in: an exception goes before the answer."""
         gen = self.gen = self.held
         self.held = self.answer = None
-        return gen.throw(error)
+        try:
+            return gen.throw(error)
+        finally:
+            del error
 
     def __repr__(self) -> str:
         return f"<task {self.tid} {self.name!r} {self.state}>"

@@ -7,7 +7,8 @@ So raising in a task, or holding back a signal, costs the loop nothing when it d
 
 Rules kept here:
 - no generator is resumed inside an `except` block: it would inherit the exception as its context;
-- a traceback shows userland frames only: the kernel's are cut off after every resume (`strip`).
+- a traceback shows userland frames only: the kernel's are cut off after every resume (`strip`);
+- what throws an exception lets go of it (`del error`): from 3.12 on its traceback's frames refer to who resumed them.
 
 Closing a stack is closing.py's.
 """
@@ -15,6 +16,7 @@ Closing a stack is closing.py's.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from gc import get_referents
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -104,14 +106,20 @@ class Thrower:
     def send(self, answer: Any) -> Any:
         self.task.gen = self.gen
         error, self.error = self.error, None
-        return self.gen.throw(error)
+        try:
+            return self.gen.throw(error)
+        finally:
+            del error
 
     def throw(self, error: BaseException) -> Any:
         """A later exception (a signal) finds the first undelivered: the later one wins, the first is its context."""
         self.task.gen = self.gen
         if error.__context__ is None:
             error.__context__ = self.error
-        return self.gen.throw(error)
+        try:
+            return self.gen.throw(error)
+        finally:
+            del error
 
 
 class Pending:
@@ -144,6 +152,7 @@ class Pending:
                 yielded = gen.send(answer) if error is None else gen.throw(error)
             except StopIteration as stop:
                 if not task.callers:
+                    del error
                     raise
                 answer, error = stop.value, None
                 self.gen = task.callers.pop()
@@ -246,9 +255,15 @@ def is_finished(gen: Resumable) -> bool:
 
 
 def strip(error: BaseException) -> None:
-    """Cut the kernel's own frames, and its observers', off the front of a traceback."""
-    trace = traceback_of(error)
+    """Cut the kernel's own frames, and its observers', off the front of a traceback.
+
+    From 3.12 on the task's frames still refer to them, by f_back; those that are over let go of the task and the error.
+    """
+    trace = running = traceback_of(error)
     while trace is not None and in_kernel(trace.tb_frame):
+        if trace is not running:
+            with suppress(RuntimeError):  # it runs on
+                trace.tb_frame.clear()
         trace = trace.tb_next
     set_traceback(error, trace)
 
