@@ -166,7 +166,9 @@ class Signalling:
             self.kernel.post(lambda: self._grace_over(task, grace))
             return
         self.kernel.log(f"{self.late(task)} did not end within {grace:g} s of TERM: KILL")
-        self.kill_now(task, TaskKilled(KILL, error.sender, error.reason))
+        kill = TaskKilled(KILL, error.sender, error.reason)
+        del error  # the task is still handling it, and its frames will refer to this one
+        self.kill_now(task, kill)
 
     def is_unwinding(self, task: Task) -> bool:
         """True for a task whose TERM or KILL is on its way, or is what it cleans up after."""
