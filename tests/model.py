@@ -334,7 +334,8 @@ class Model:
         told = False
         if p.linked and mother is not None:
             mother.links.remove(p)
-            if end != "returned" and not mother.dying:
+            unwinding = mother.dying and "TERM" not in mother.log  # one that has seen it and lives has survived it
+            if end != "returned" and not unwinding:
                 told = True
                 if mother.wait is EXITS and mother.note in (None, p):
                     mother.note = None

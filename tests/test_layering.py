@@ -41,6 +41,7 @@ ORDER = """
     pyos.kernel
     pyos.kernel.limits
     pyos.kernel.tasks
+    pyos.kernel.awaitables
     pyos.kernel.trampoline
     pyos.kernel.closing
     pyos.kernel.clock
@@ -54,6 +55,7 @@ ORDER = """
     pyos.kernel.signalling
     pyos.kernel.timeouts
     pyos.kernel.lifecycle
+    pyos.kernel.asyncgens
     pyos.kernel.syscalls.binding
     pyos.kernel.syscalls.task
     pyos.kernel.syscalls.time

@@ -9,7 +9,7 @@ from typing import Any
 from pyos.check.harness import Harness
 from pyos.check.report import Failure
 from pyos.kernel.tasks import Task
-from pyos.kernel.trampoline import frames
+from pyos.kernel.trampoline import frame_of, frames
 
 
 class Debugger(pdb.Pdb):
@@ -31,7 +31,7 @@ class Debugger(pdb.Pdb):
 
     def select(self, task: Task) -> FrameType | None:
         """Make a task's frames the stack; its innermost one, or None if it has ended or not begun."""
-        found = [getattr(gen, "gi_frame", None) or getattr(gen, "cr_frame", None) for gen in frames(task)]
+        found = [frame_of(gen) for gen in frames(task)]
         self.frames = [(frame, frame.f_lineno) for frame in found if frame is not None]
         return self.frames[-1][0] if self.frames else None
 

@@ -105,8 +105,11 @@ class Footprints:
 
     def begin_step(self, task: Task) -> Step:
         """A task is about to be resumed."""
-        step = self.step = Step(self.tasks[task.tid])
-        step.everything = not self.isolated
+        name = self.tasks.get(task.tid)
+        if name is None:  # the kernel has made it, to close an async generator
+            name = self.tasks[task.tid] = self.task_name(task)
+        step = self.step = Step(name)
+        step.everything = not self.isolated or name[0] == "unknown"
         return step
 
     def begin_nothing(self) -> None:

@@ -101,7 +101,7 @@ class Harness:
                 self._start()
                 while True:
                     turn(self.max_steps - queue.steps, handlers, rest)
-                    if queue or self.failure is not None or not self._advance():
+                    if queue or self.failure is not None or not (kernel.async_gens.adopt() or self._advance()):
                         break
                 if self.failure is None:
                     self._judge()

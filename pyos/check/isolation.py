@@ -28,7 +28,7 @@ from pyos.check.harness import Harness
 from pyos.handles import Handle
 from pyos.kernel.choice import first
 from pyos.kernel.tasks import Task
-from pyos.kernel.trampoline import frames
+from pyos.kernel.trampoline import frame_of, frames
 from pyos.traps import Trap
 
 IMMUTABLE = (
@@ -103,7 +103,7 @@ def in_frames_of(task: Task) -> Iterator[tuple[str, Any]]:
     """The mutable objects in the variables of a task that has started, and is about to start another."""
     visited: set[int] = set()
     for gen in frames(task):
-        frame = gen.gi_frame if type(gen) is GeneratorType else gen.cr_frame
+        frame = frame_of(gen)
         for name, value in (frame.f_locals if frame is not None else {}).items():
             yield from mutable(name, value, visited)
 

@@ -16,7 +16,7 @@ from pyos.check.source import Access, attributes_of
 from pyos.handles import Handle
 from pyos.kernel.choice import first
 from pyos.kernel.tasks import Task
-from pyos.kernel.trampoline import BLOCKED, Thrower, frames, stack_of
+from pyos.kernel.trampoline import BLOCKED, Thrower, frame_of, frames, stack_of
 from pyos.signals import Signal
 from pyos.status import ExitStatus, TaskInfo
 from pyos.traps import Trap, arguments_of
@@ -284,7 +284,7 @@ def frames_of(task: Task) -> list[Frame]:
     """A task's frames with their variables, outermost first."""
     found = []
     for gen in frames(task):
-        frame = getattr(gen, "gi_frame", None) or getattr(gen, "cr_frame", None)
+        frame = frame_of(gen)
         if frame is not None and frame.f_globals.get("__name__") != "pyos.traps":
             variables = {name: shown(value) for name, value in frame.f_locals.items()}
             where = f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -17,6 +17,7 @@ from pyos.kernel.trampoline import (
     BLOCKED,
     delegate,
     describe,
+    frame_of,
     has_started,
     innermost_frame,
     is_finished,
@@ -35,12 +36,13 @@ Complain = Callable[[Any, str], None]
 
 
 def close(stack: Iterable[Any], answer_now: AnswerNow, complain: Complain) -> None:
-    """Close frames (outermost first, as `trampoline.frames` tells them), innermost first, each once."""
+    """Close frames (outermost first, as `trampoline.units` tells them), innermost first, each once."""
     for gen in reversed(list(stack)):
         inner = delegate(gen)
         if inner is not None and not is_finished(inner):
             _abandon([gen])  # closing it would resume the inner one, which has been abandoned
-            why: str | None = f"it waits for {inner.__name__}: the frame is abandoned with it"
+            what = name_of(inner).rpartition(".")[2]
+            why: str | None = f"it waits for {what}: the frame is abandoned with it"
         else:
             why = _close_frame(gen, answer_now)
         if why is not None:
@@ -49,7 +51,7 @@ def close(stack: Iterable[Any], answer_now: AnswerNow, complain: Complain) -> No
 
 def _close_frame(gen: Any, answer_now: AnswerNow) -> str | None:
     """Close one frame; returns what went wrong, for the log. The frames its clean-up calls are closed with it."""
-    if not has_started(gen):
+    if type(gen) in (GeneratorType, CoroutineType) and not has_started(gen):
         gen.close()
         return None
     stack = [gen]
@@ -72,7 +74,9 @@ def _close_frame(gen: Any, answer_now: AnswerNow) -> str | None:
                 what = describe(yielded)
                 return f"its clean-up yielded {what}, which cannot be answered at once: the frame is abandoned"
         if not stack:
-            return None if error is None or issubclass(type(error), (GeneratorExit, TaskExit)) else _last_words(error)
+            why = None if error is None else _last_words(error)
+            error = None  # from 3.12 on the frames in its traceback refer to this one
+            return why
     _abandon(stack)
     return f"its clean-up yielded {CLOSING_LIMIT} times: the frame is abandoned"
 
@@ -95,7 +99,17 @@ def _answer_closing(yielded: Any, stack: list[Any], answer_now: AnswerNow) -> tu
         return None, exc
 
 
-def _last_words(error: BaseException) -> str:
+def name_of(gen: Any) -> str:
+    """What a frame is called, in the log."""
+    if type(gen) in (GeneratorType, CoroutineType):
+        return str(gen.__qualname__)
+    frame = frame_of(gen)
+    return "an async generator" if frame is None else frame.f_code.co_qualname
+
+
+def _last_words(error: BaseException) -> str | None:
+    if issubclass(type(error), (GeneratorExit, TaskExit)):
+        return None
     trace = innermost_frame(error)
     where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
     return f"its clean-up raised {describe(error)}{where}"

@@ -1,7 +1,7 @@
 """The parts wired together, in boot order; the round they run in; standstill and shutdown.
 
     table -> clock, timers -> run queue, scheduler -> readiness -> sync -> lifecycle -> signals, timeouts
-          -> loader -> handlers
+          -> async generators -> loader -> handlers
 
 A round is one turn of the run queue, then what has become due: I/O first, then timers. When nothing is ready the clock
 waits; when nothing ever can be, that is a standstill. Shutdown sends TERM to every task, newest first, and KILL after
@@ -22,6 +22,7 @@ from typing import Any
 
 from pyos.errors import Deadlock, KernelPanic, TaskKilled
 from pyos.kernel import choice, scheduler
+from pyos.kernel.asyncgens import AsyncGens
 from pyos.kernel.audit import audit
 from pyos.kernel.clock import Alarm, Breather, Clock, RealClock, Timers
 from pyos.kernel.lifecycle import Exits, Lifecycle
@@ -90,13 +91,14 @@ class Kernel:
         self.signals = Signalling(self)
         self.kill = self.signals.send
         self.timeouts = Timeouts(self)
+        self.async_gens = AsyncGens(self)
         self.foreground: tuple[int, ...] = ()
         self.loader = Loader(self.log, home)
         self.handlers: Dispatch = {**bind(), **CALLS}
         for wrap in wrappers:
             self.handlers |= {kind: wrap(self, kind, self.handlers[kind]) for kind in bind()}
         self.stepwise = self.scheduler.stepwise(self.handlers, GRANTORS)
-        self.posted: deque[Callable[[], None]] = deque()
+        self.posted: deque[Callable[[], object]] = deque()
         self.breather = Breather()
         self.bad_trap = scheduler.bad_trap
         self.grantor_of = functools.partial(grantor_of, self)
@@ -121,7 +123,7 @@ class Kernel:
         """
         runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
         with RunningInThisThread(self), BUGS_PANIC:
-            while self.table.alive:
+            while self.table.alive or self.async_gens.adopt():
                 if runq:
                     turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
                     if runq:
@@ -144,7 +146,7 @@ class Kernel:
                     return True
             return False
 
-    def post(self, action: Callable[[], None]) -> None:
+    def post(self, action: Callable[[], object]) -> None:
         """Have the kernel call `action` between two steps, soon. For signal handlers and other threads."""
         self.posted.append(action)
         self.readiness.wake_up.ring()
@@ -181,6 +183,7 @@ class Kernel:
         """Kill what is left, without grace, and release descriptors."""
         self.table.closed = "the system has been closed"
         self._kill_all()
+        self.async_gens.over = True
         self.readiness.close()
 
     def reset(self) -> None:
@@ -188,10 +191,11 @@ class Kernel:
 
         The clock, the run queue and the dice are the caller's to wind back.
         """
-        if self.table.tasks:
+        if self.table.tasks or self.async_gens.dropped:
             self.signals.insists = True  # nobody is left to see it, and an abandoned frame is never freed
             self._kill_all()
             self.signals.insists = False
+        self.posted.clear()
         self.table.clear()
         self.timers.clear()
         self.sync = Sync(self)  # so that a handle stands for a new object
@@ -201,9 +205,12 @@ class Kernel:
         self.init_called_sys_exit = False
 
     def _kill_all(self) -> None:
+        before = self.async_gens.hook()
         for task in reversed(list(self.table)):
             if task.status is None:
                 self.signals.kill_now(task, TaskKilled(KILL))
+        self.async_gens.close_all()
+        self.async_gens.unhook(before)
 
     def __enter__(self) -> Kernel:
         return self
@@ -247,7 +254,7 @@ class Kernel:
         runq = self.scheduler.runq
         if runq:
             self._deliver(0.0)
-        while self.table.alive and not runq:
+        while (self.table.alive or self.async_gens.adopt()) and not runq:
             if self._at_standstill():
                 return False
             self.idle()
@@ -320,7 +327,7 @@ def current_kernel() -> Kernel | None:
 class RunningInThisThread:
     """While inside, a kernel is the one that runs in this thread. Raises RuntimeError if another one does."""
 
-    __slots__ = ("kernel",)
+    __slots__ = ("kernel", "hooks")
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -329,8 +336,10 @@ class RunningInThisThread:
         if current_kernel() is not None:
             raise RuntimeError("a kernel is already running in this thread: run another one in another thread")
         _this_thread.kernel = self.kernel
+        self.hooks = self.kernel.async_gens.hook()
 
     def __exit__(self, *exc: object) -> None:
+        self.kernel.async_gens.unhook(self.hooks)
         _this_thread.kernel = None
 
 

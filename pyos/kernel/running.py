@@ -99,7 +99,9 @@ def _seat(kernel: Kernel, frame: FrameType) -> tuple[Task, Slice, Slice] | None:
     owner, task, slices, step = _locals_of(frame, "self", "task", "slices", "step")
     if owner is None or task is None or owner.kernel is not kernel:
         return None
-    now = (task.tid, slices, None if slices is None else length_hint(slices))
+    cut = kernel.scheduler.cut
+    left = None if slices is None else cut[1] if cut is not None and cut[0] is slices else length_hint(slices)
+    now = (task.tid, slices, left)
     pending = task.pending  # goes through several steps in one
     return task, now, (*now, step, None if pending is None else (len(pending.errors), pending.patience))
 

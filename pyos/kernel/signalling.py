@@ -78,7 +78,10 @@ class Gate:
         task = self.task
         task.gen = self.gen
         if self.open:
-            return task.gen.throw(error)
+            try:
+                return task.gen.throw(error)
+            finally:
+                del error
         trampoline.throw_later(task, error)
         task.wait = PARKED
         return SKIP
@@ -163,7 +166,9 @@ class Signalling:
             self.kernel.post(lambda: self._grace_over(task, grace))
             return
         self.kernel.log(f"{self.late(task)} did not end within {grace:g} s of TERM: KILL")
-        self.kill_now(task, TaskKilled(KILL, error.sender, error.reason))
+        kill = TaskKilled(KILL, error.sender, error.reason)
+        del error  # the task is still handling it, and its frames will refer to this one
+        self.kill_now(task, kill)
 
     def is_unwinding(self, task: Task) -> bool:
         """True for a task whose TERM or KILL is on its way, or is what it cleans up after."""
@@ -216,7 +221,7 @@ class Signalling:
         task.dying = error
         self.kernel.lifecycle.report_lost(undelivered(task))
         self.take_off(task)
-        self.close_frames(task, trampoline.frames(task), "killing")
+        self.close_frames(task, trampoline.units(task), "killing")
         self.kernel.timeouts.cancel_all(task)
         self.kernel.lifecycle.bury(task, ExitStatus(task.tid, task.name, signal=KILL), error.sender)
 
@@ -235,12 +240,18 @@ class Signalling:
             return self._answer_now(task, yielded)
 
         def complain(gen: Any, why: str) -> None:
-            line = f"{doing} task {task.tid} ({task.name}), in {gen.__qualname__}: {why}"
+            name = closing.name_of(gen)
+            line = f"{doing} task {task.tid} ({task.name}), in {name}: {why}"
             self.abandoned.append(line)
             self.kernel.log(line)
 
         self.closing[task] = None
+        async_gens = self.kernel.async_gens
+        before = len(async_gens.dropped)
         closing.close(frames, answer_now, complain)
+        while dropped := async_gens.take(before):
+            for closer in dropped:
+                closing.close([closer], answer_now, complain)
         return self.closing.pop(task)
 
     def _answer_now(self, task: Task, yielded: Any) -> Any:

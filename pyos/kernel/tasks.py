@@ -39,7 +39,8 @@ MOVES = {
     ("zombie", "reap"): "gone",
 }
 """Every legal move: (state, event) -> state. "stopped" is a task that was sent STOP and was parked when it came up: it
-waits for CONT (see signalling.py). What else STOP, INT and TERM do is a wake, or shows at the next resume."""
+waits for CONT (see signalling.py). STOP itself is no move, and a task that sends it to itself yields first. What INT
+and TERM do is a wake, or to continue, or shows at the next resume."""
 
 MAX_TASKS = 1_000_000
 ZOMBIE_WARNING = 10_000
@@ -168,7 +169,10 @@ class Task:
         """As a stand-in: an exception goes before the answer."""
         gen = self.gen = self.held
         self.held = self.answer = None
-        return gen.throw(error)
+        try:
+            return gen.throw(error)
+        finally:
+            del error
 
     def __repr__(self) -> str:
         return f"<task {self.tid} {self.name!r} {self.state}>"
@@ -205,13 +209,20 @@ class TaskTable:
         self.zombies = 0
 
     def add(
-        self, parent: Task | None, gen: Any, name: str, program: str, detached: bool, quota: Quota | None = None
+        self,
+        parent: Task | None,
+        gen: Any,
+        name: str,
+        program: str,
+        detached: bool,
+        quota: Quota | None = None,
+        always: bool = False,
     ) -> Task:
-        """Enter a new task. Raises LimitExceeded when the table or the quota is full, or the table is closed."""
-        if self.closed is not None:
+        """Enter a new task. Raises LimitExceeded if the table or the quota is full, or (unless `always`) closed."""
+        if self.closed is not None and not always:
             raise LimitExceeded(f"no new tasks: {self.closed}")
         tasks = self.tasks
-        if len(tasks) >= self.limit:
+        if len(tasks) >= self.limit and not always:
             raise LimitExceeded(f"there are {len(tasks)} tasks already, the most this system takes")
         if quota is not None:
             quota.enter()

@@ -63,7 +63,11 @@ class Deadline:
         """The target has come to its end, with this value."""
         overruled = self.leave()
         if overruled is not None:
-            return self.gen.throw(overruled)
+            self.error = self.overruled = None
+            try:
+                return self.gen.throw(overruled)
+            finally:
+                del overruled
         return self.gen.send(answer)
 
     def throw(self, error: BaseException) -> Any:
@@ -71,7 +75,11 @@ class Deadline:
         overruled = self.leave()
         if overruled is not None and error is self.error:
             error = overruled
-        return self.gen.throw(error)
+        self.error = self.overruled = None
+        try:
+            return self.gen.throw(error)
+        finally:
+            del error, overruled
 
     def leave(self) -> TaskTimeout | None:
         """The target is over: step aside. An outer Timeout's error, if the target has seen it, goes on from here."""
@@ -170,7 +178,7 @@ class Timeouts:
         kernel.log(f"{kernel.signals.late(task)} did not end within {CLOSE_AFTER:g} s of its deadline: closed")
         was_ready = task.wait is None
         kernel.signals.take_off(task)
-        frames = list(trampoline.frames(task, above=depth))
+        frames = list(trampoline.units(task, above=depth))
         while task.deadline is not deadline:
             task.deadline.retire()
         del task.callers[depth - 1 :]

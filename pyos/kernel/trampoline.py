@@ -7,7 +7,8 @@ So raising in a task, or holding back a signal, costs the loop nothing when it d
 
 Rules kept here:
 - no generator is resumed inside an `except` block: it would inherit the exception as its context;
-- a traceback shows userland frames only: the kernel's are cut off after every resume (`strip`).
+- a traceback shows userland frames only: the kernel's are cut off after every resume (`strip`);
+- what throws an exception lets go of it (`del error`): from 3.12 on its traceback's frames refer to who resumed them.
 
 Closing a stack is closing.py's.
 """
@@ -15,11 +16,13 @@ Closing a stack is closing.py's.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from gc import get_referents
-from types import CoroutineType, FrameType, GeneratorType, TracebackType
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import BadTrap, KernelPanic
+from pyos.kernel.awaitables import DRIVERS, WRAPPER, async_generator_of, coroutine_of
 
 if TYPE_CHECKING:
     from pyos.kernel.tasks import Task
@@ -68,7 +71,7 @@ def call_coroutine(kernel: Any, task: Task, sub: CoroutineType[Any, Any, Any]) -
 
 def _finished() -> Any:
     gen: Any = (item for item in "")
-    gen.close()
+    list(gen)
     return gen
 
 
@@ -82,7 +85,8 @@ def has_started(target: Any) -> bool:
             return True
     elif target.cr_suspended or target.cr_running:
         return True
-    # `gi_frame is None` would tell as well, but builds a frame object: 160 bytes, a quarter of a blocked task's memory
+    # `gi_frame is None` would tell as well, but builds a frame object: 160 bytes, a quarter of a blocked task's memory.
+    # (From 3.12 on, one that was closed before it began is not told from a fresh one: as a task it ends at once.)
     return len(get_referents(target)) <= REFERENTS_OF_FINISHED
 
 
@@ -102,14 +106,20 @@ class Thrower:
     def send(self, answer: Any) -> Any:
         self.task.gen = self.gen
         error, self.error = self.error, None
-        return self.gen.throw(error)
+        try:
+            return self.gen.throw(error)
+        finally:
+            del error
 
     def throw(self, error: BaseException) -> Any:
         """A later exception (a signal) finds the first undelivered: the later one wins, the first is its context."""
         self.task.gen = self.gen
         if error.__context__ is None:
             error.__context__ = self.error
-        return self.gen.throw(error)
+        try:
+            return self.gen.throw(error)
+        finally:
+            del error
 
 
 class Pending:
@@ -142,6 +152,7 @@ class Pending:
                 yielded = gen.send(answer) if error is None else gen.throw(error)
             except StopIteration as stop:
                 if not task.callers:
+                    del error
                     raise
                 answer, error = stop.value, None
                 self.gen = task.callers.pop()
@@ -234,16 +245,25 @@ def is_panic(error: BaseException) -> bool:
 
 
 def is_finished(gen: Resumable) -> bool:
-    """True for a generator or coroutine that has returned or let an exception out."""
+    """True for a generator or coroutine that has returned or let an exception out, and a driver that is done."""
     if type(gen) is GeneratorType:
         return gen.gi_frame is None
+    if type(gen) in DRIVERS:
+        items = async_generator_of(gen)
+        return items is None or items.ag_frame is None or not items.ag_running
     return type(gen) is CoroutineType and gen.cr_frame is None
 
 
 def strip(error: BaseException) -> None:
-    """Cut the kernel's own frames, and its observers', off the front of a traceback."""
-    trace = traceback_of(error)
+    """Cut the kernel's own frames, and its observers', off the front of a traceback.
+
+    From 3.12 on the task's frames still refer to them, by f_back; those that are over let go of the task and the error.
+    """
+    trace = running = traceback_of(error)
     while trace is not None and in_kernel(trace.tb_frame):
+        if trace is not running:
+            with suppress(RuntimeError):  # it runs on
+                trace.tb_frame.clear()
         trace = trace.tb_next
     set_traceback(error, trace)
 
@@ -309,23 +329,36 @@ def stand_ins(task: Task, caller: Resumable = None) -> Iterator[Any]:
 
 
 def frame_of(gen: Any) -> FrameType | None:
-    """The frame of a generator or coroutine; None once it is finished."""
-    frame: FrameType | None = gen.gi_frame if type(gen) is GeneratorType else gen.cr_frame
+    """The frame of a generator or coroutine, or of the async generator that a driver drives; None once finished."""
+    if type(gen) in DRIVERS:
+        gen = async_generator_of(gen)
+    if type(gen) is GeneratorType:
+        frame: FrameType | None = gen.gi_frame
+    elif type(gen) is CoroutineType:
+        frame = gen.cr_frame
+    else:
+        frame = gen.ag_frame if type(gen) is AsyncGeneratorType else None
     return frame
 
 
 def delegate(gen: Any) -> Any:
-    """What a generator or coroutine delegates to by `yield from` or `await`, if that is one itself, else None."""
+    """What a generator or coroutine delegates to by `yield from` or `await`: one itself, or a driver; else None."""
     if type(gen) is GeneratorType:
         inner: Any = gen.gi_yieldfrom
-    else:
+    elif type(gen) is CoroutineType:
         inner = gen.cr_await
-    return inner if type(inner) in (GeneratorType, CoroutineType) else None
+    else:
+        items = async_generator_of(gen)
+        inner = None if items is None else items.ag_await
+    if type(inner) is WRAPPER:
+        return coroutine_of(inner)
+    return inner if type(inner) in (GeneratorType, CoroutineType) or type(inner) in DRIVERS else None
 
 
-def frames(task: Task, above: int = 0) -> Iterator[Any]:
+def units(task: Task, above: int = 0) -> Iterator[Any]:
     """Every generator of the task, outermost first, those entered by `yield from` and `await` included.
 
+    Each can be closed, once what comes after it has been; so for an async generator it is the driver that is told.
     `above`: how many of the callers are left out.
     """
     for gen in [*(task.callers or ())[above:], task.gen]:
@@ -335,14 +368,20 @@ def frames(task: Task, above: int = 0) -> Iterator[Any]:
             gen = delegate(gen)
 
 
+def frames(task: Task) -> Iterator[Any]:
+    """Every generator, coroutine and async generator of the task, outermost first."""
+    for gen in units(task):
+        yield async_generator_of(gen) if type(gen) in DRIVERS else gen
+
+
 def stack_of(task: Task) -> tuple[str, ...]:
-    """The task's lines, "file:line function", outermost first; the frames of `Trap.__await__` are left out."""
+    """The task's lines, "file:line function", outermost first, without the kernel's and `Trap.__await__`."""
     if task.status is not None:
         return ()
     lines = []
     for gen in frames(task):
         frame = frame_of(gen)
-        if frame is not None and frame.f_globals.get("__name__") != "pyos.traps":
+        if frame is not None and frame.f_globals.get("__name__") != "pyos.traps" and not in_kernel(frame):
             code = frame.f_code
             lines.append(f"{code.co_filename}:{frame.f_lineno} {code.co_qualname}")
     return tuple(lines)

@@ -4,6 +4,8 @@ At a tick it charges the processor time since the last one to the running task. 
 HOG seconds is named in the log while it runs, once a slice. One past its `max_slice` gets SliceExceeded, and one that
 holds up a shutdown KILL, where its own code is running (running.py). A call of C code that looks at no signals can't be
 interrupted: all this happens when it returns. Time in which other processes had the processor is nobody's.
+A turn that has been on for a whole interval ends with the slice in which a tick finds that, so that tasks whose steps
+take long do not keep I/O and timers waiting for as many steps as a turn has.
 
 Rules kept here:
 - what runs between two ticks knows nothing of this: it costs a step nothing;
@@ -19,6 +21,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from pyos.errors import SliceExceeded
 from pyos.kernel.clock import RealClock, usage
@@ -49,6 +52,7 @@ class Watchdog:
         self.then = now()  # when the last tick was, and what the thread had had by then
         self.used, self.starved = usage()
         self.slice: Slice | None = None
+        self.turn: Iterator[Any] | None = None  # the one that was on at the last tick
         self.held = 0.0
         self.named = False
         self.end: float | None = None  # when a shutdown is no longer waited for
@@ -108,6 +112,7 @@ class Watchdog:
             if (idle := idle_of(frame)) is not None:
                 self._tick_in_idle(idle)
             return None
+        self._bound_turn(found.slice[1])
         if found.slice == self.slice:
             self.held += passed
         else:
@@ -121,6 +126,11 @@ class Watchdog:
             self.strikes.another(found, type(error).__name__)
             self.held = 0.0  # its clean-up has as long again
         return error
+
+    def _bound_turn(self, turn: Iterator[Any] | None) -> None:
+        if turn is not None and turn is self.turn:
+            self.kernel.scheduler.cut_short(turn)
+        self.turn = turn
 
     def _charge(self, now: float, found: Running | None) -> float:
         """Charge what was used since the last tick; answers how much time that was, as far as it was ours."""

@@ -182,6 +182,102 @@ def test_traps_answered_at_once_do_not_hide_a_hog(watch, log):
     assert len(log) == 1
 
 
+# --- cutting turns short
+
+
+def test_tasks_that_take_long_steps_do_not_keep_io_waiting_for_a_whole_turn(watch, log):
+    watched = watch()
+    steps = []
+
+    def slow():
+        for _ in range(300):
+            watched.passes(0.05)
+            steps.append(watched.now)
+            yield
+
+    def main():
+        reader, writer = socket.socketpair()
+        with reader, writer:
+            yield NewTask(slow())
+            writer.send(b"x")
+            yield ReadWait(reader)
+            return len(steps)
+
+    watched.kernel.spawn(main())
+    assert watched.kernel.run().value <= 4
+    assert log == []
+
+
+def test_every_task_has_its_turn_when_turns_are_cut_short(watch):
+    watched = watch()
+    order = []
+
+    def slow(n):
+        for _ in range(5):
+            watched.passes(0.05)
+            order.append(n)
+            yield
+
+    def main():
+        for n in range(60):
+            yield NewTask(slow(n))
+        while (yield WaitTask()):
+            pass
+
+    watched.kernel.spawn(main())
+    watched.kernel.run()
+    assert order == [*range(60)] * 5
+
+
+def test_a_short_turn_is_not_cut(watch):
+    watched = watch()
+    turns = []
+    turn = watched.kernel.scheduler.turn
+    watched.kernel.scheduler.turn = lambda *args: (turns.append(1), turn(*args))
+
+    def main():
+        for n in range(640):
+            if n % 128 == 5:
+                watched.passes(0.05)
+            yield
+
+    watched.kernel.spawn(main())
+    watched.kernel.run()
+    assert len(turns) == 640 // 64 + 1
+
+
+def test_a_hog_is_held_to_its_slice_also_when_its_turn_has_been_cut(watch, log):
+    watched = watch(limits=Limits(max_slice=1.0))
+
+    def main():
+        yield
+        try:
+            watched.passes(5)
+        except SliceExceeded:
+            return watched.now
+
+    watched.kernel.spawn(main())
+    assert watched.kernel.run().value == pytest.approx(1.0 + INTERVAL)
+    assert len(log) == 1
+
+
+def test_a_second_interrupt_finds_the_same_step_also_when_the_turn_has_been_cut_meanwhile(watch):
+    watched = watch()
+    insistence = running.Insistence(watched.kernel)
+
+    def main():
+        yield
+        frame = sys._getframe()
+        insistence.signalled(frame)
+        watched.passes(0.2)
+        with pytest.raises(TaskKilled):
+            insistence.signalled(frame)
+        yield
+
+    watched.kernel.spawn(main())
+    watched.kernel.run()
+
+
 @pytest.mark.parametrize("uses", [True, False])
 def test_one_long_call_is_reported_when_it_is_over(watch, through, log, uses):
     """Be it one that computes, or one that waits for something."""
