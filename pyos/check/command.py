@@ -83,7 +83,7 @@ def check_program(options: argparse.Namespace) -> int:
     """Check a program file and print the report; answers the exit code."""
     from pyos.check.explorer import Explorer
     from pyos.check.isolation import NotIsolated
-    from pyos.check.replay import ReplayError, decode, identity_of
+    from pyos.check.replay import ReplayError, identity_of
     from pyos.check.report import innermost_line
 
     log = Log()
@@ -94,12 +94,11 @@ def check_program(options: argparse.Namespace) -> int:
     progress = Progress()
     try:
         settings = settings_of(options, seed, progress)
-        choices = decode(options.replay, identity) if options.replay is not None else None
-    except (ValueError, ReplayError) as error:
+    except ValueError as error:
         raise UsageError(str(error)) from None
     with Explorer(program, identity, settings) as explorer:
         try:
-            report = run(explorer, choices, options.jobs)
+            report = run(explorer, options.replay, options.jobs)
         except (NotIsolated, ReplayError) as error:
             raise UsageError(str(error)) from None
         except KeyboardInterrupt as error:
@@ -164,13 +163,13 @@ def replay_command(options: argparse.Namespace, text: str) -> str:
     return shlex.join([*words, f"--replay={text}", options.program, *options.args])
 
 
-def run(explorer: Explorer, choices: Any, jobs: int) -> Report:
+def run(explorer: Explorer, replay: str | None, jobs: int) -> Report:
     """The check itself, or the replay of one schedule."""
     from pyos.check.jobs import check_in_processes
 
     with silence(), interruptible(explorer):
-        if choices is not None:
-            return explorer.replay(choices)
+        if replay is not None:
+            return explorer.replay(replay)
         return check_in_processes(explorer, jobs) if jobs > 1 else explorer.check()
 
 

@@ -13,7 +13,7 @@ from pyos.check.guards import guarded
 from pyos.check.harness import Harness
 from pyos.check.isolation import check_isolation
 from pyos.check.queue import PickingQueue
-from pyos.check.replay import ReplayError, encode
+from pyos.check.replay import ReplayError, decode, encode, first_that_differs, marks_in, marks_of
 from pyos.check.report import Failure, Report
 from pyos.check.settings import Budget, Settings
 from pyos.check.shrink import Shrinker, trimmed
@@ -236,22 +236,37 @@ class Explorer:
         if self.settings.variables:
             seen = self.witness.record(choices, variables=True)
         failure.choices = choices
-        failure.replay = encode(self.identity, choices)
+        failure.replay = encode(self.identity, choices, marks_of([row.mark for row in seen.rows]))
         failure.command = self.settings.command(failure.replay)
         failure.found_by, failure.found_after = found_by, max(1, self.report.schedules)
         failure.rows, failure.tasks = seen.rows, seen.tasks
         failure.race = self.witness.race(seen, choices, failure.kind)
         self.report.failures.append(failure)
 
-    def replay(self, choices: tuple[int, ...]) -> Report:
-        """Run one schedule again and report it alone. Raises ReplayError if the program has another one now."""
+    def replay(self, text: str) -> Report:
+        """Run one schedule again and report it alone. Raises ReplayError if it is none of the program as it is now."""
+        choices, marks = decode(text, self.identity), marks_in(text)
         report = self.report = Report("replay", bound="one schedule, the one that was asked for", seed=self.seed)
         if self._is_repeatable(choices, "replay"):
             seen = self.witness.record(choices, exact=True)
-            if seen.diverged:
-                where = f"; the last step was {seen.rows[-1]}" if seen.rows else ""
-                raise ReplayError(f"the program has diverged from the schedule: {seen.diverged}{where}")
+            if why := divergence(seen, marks):
+                raise ReplayError(f"the program has diverged from the schedule{why}")
             report.count(seen.outcome if seen.failure is None else seen.failure.kind)
             if seen.failure is not None:
                 self._enter(seen.failure, seen, choices, "replay")
         return report
+
+
+def divergence(seen: Recording, marks: str) -> str:
+    """Where and how a run is not the one that its replay string was made from; "" if it is."""
+    rows = seen.rows
+    differs = first_that_differs(marks, [row.mark for row in rows])
+    if differs is None:
+        last = f"; the last step was {rows[-1]}" if rows else ""
+        return f": {seen.diverged}{last}" if seen.diverged else ""
+    first, last_step = differs
+    if first > len(rows):
+        return f" at step {first}: the run has come to its end, and there was a step when the string was made"
+    if first == last_step:
+        return f" at step {first}, which was another one when the string was made: now {rows[first - 1]}"
+    return f" in the steps {first} to {last_step}, which were others when the string was made: now {rows[first - 1]} …"

@@ -75,6 +75,12 @@ class Row:
         """What must be the same when the same choices are made again."""
         return self.tid, self.where, self.trap, self.result, self.ended
 
+    @property
+    def mark(self) -> str:
+        """The part of it that is the same in every process, wherever the program's files are."""
+        where = "" if self.ended else os.path.basename(self.where)
+        return f"{self.tid} {where} {self.trap.partition('(')[0]} {self.ended} {len(self.options)}"
+
     def __str__(self) -> str:
         what = self.trap or ("its end" if self.ended else "yield")
         answer = "" if self.result in (None, "None") else f" = {self.result}"
