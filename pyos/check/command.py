@@ -1,6 +1,7 @@
 """The command line: `python -m pyos check [OPTION...] PROGRAM [ARG...]`.
 
-Exit code: 0 nothing found, 1 a failure, 2 anything wrong before the first run, 130 interrupted with nothing found.
+Exit code: 0 nothing found, 1 a failure, 2 anything wrong before the first run, 130 interrupted with nothing found. It
+is the same where the reader of the report goes before its end, as `head` does.
 What the program prints is not shown, as it runs thousands of times; with --pdb it is.
 """
 
@@ -17,6 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pyos.check.strategies import STRATEGIES
+from pyos.kernel.kernel import log_to_stderr
 from pyos.kernel.loader import Loader
 from pyos.usage import UsageError, loaded
 
@@ -193,7 +195,7 @@ def print_report(report: Report, options: argparse.Namespace, seconds: float) ->
     for failure in report.failures:
         lines += ["", tell(failure, color)]
     encoding = sys.stdout.encoding or "utf-8"
-    print("\n".join(lines).encode(encoding, "backslashreplace").decode(encoding))
+    say("\n".join(lines).encode(encoding, "backslashreplace").decode(encoding))
 
 
 def write_page(options: argparse.Namespace, failure: Failure) -> None:
@@ -205,7 +207,17 @@ def write_page(options: argparse.Namespace, failure: Failure) -> None:
             file.write(page(failure))
     except OSError as error:
         raise UsageError(f"cannot write {options.html}: {error.strerror}") from None
-    print(f"\nstep by step: {options.html}")
+    say(f"\nstep by step: {options.html}")
+
+
+def say(text: str) -> None:
+    """Print to the standard output, whose reader may have seen enough; what cannot be written otherwise is an error."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the rest is tried again and again
+        if not isinstance(error, BrokenPipeError):
+            raise UsageError(f"cannot write to standard output: {error.strerror}") from None
 
 
 @contextlib.contextmanager
@@ -239,7 +251,7 @@ class Log:
     def __call__(self, line: str) -> None:
         if line not in self.seen:
             self.seen.add(line)
-            print(f"pyos: {line}", file=sys.stderr)
+            log_to_stderr(line)
 
 
 class Progress:
@@ -260,8 +272,9 @@ class Progress:
         part = f", {min(spent, 1.0):.0%} of the budget" if spent else ""
         found = f", {len(report.failures)} found" if report.failures else ""
         line = f"{report.schedules:,} schedules, {rate:,.0f}/s{part}{found}"
-        sys.stderr.write(f"\r{line}\033[K" if self.tty else f"{line}\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # nobody may want to see it
+            sys.stderr.write(f"\r{line}\033[K" if self.tty else f"{line}\n")
+            sys.stderr.flush()
         self.shown = self.tty
 
     def clear(self) -> None:

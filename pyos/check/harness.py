@@ -14,7 +14,7 @@ from pyos.check.queue import ExploringQueue
 from pyos.check.report import Failure, in_short
 from pyos.kernel.choice import Chooser, first
 from pyos.kernel.clock import VirtualClock
-from pyos.kernel.kernel import Kernel, RunningInThisThread
+from pyos.kernel.kernel import Kernel, RunningInThisThread, all_of_it
 from pyos.kernel.scheduler import Handler
 from pyos.kernel.tasks import Task
 from pyos.kernel.trampoline import describe, stack_of
@@ -72,7 +72,7 @@ class Harness:
             home=home,
         )
         kernel.check = self
-        kernel.host_takes_error = True
+        kernel.host_takes_error = all_of_it
         self.queue.scheduler = kernel.scheduler
         self._bury = kernel.lifecycle.bury
         self._init_ended = kernel.init_ended

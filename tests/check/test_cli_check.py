@@ -431,3 +431,47 @@ def test_an_interrupt_ends_the_check_with_its_report(write):
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert re.match(r"program.py: \d+ schedules by portfolio, not complete: interrupted; nothing found", out)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("text", "code"), [(RACY, 1), (TURNS, 0)])
+def test_a_report_whose_reader_has_gone_has_the_same_exit_code(write, text, code, unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pyos", "check", write(text)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment, timeout=100, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+def test_progress_and_warnings_that_nobody_reads_disturb_no_check(write):
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = (
+        "import sys, pyos.cli\nfrom pyos.check import command\n"
+        "command.QUIET = command.PROGRESS = 0\n"
+        "sys.exit(pyos.cli.main())"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "check",
+        "--budget=600",
+        write(ENDLESS.replace("main()", "main(*argv)")),
+        "--seed=1",
+    ]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=writer, timeout=100, check=False, text=True)
+    os.close(writer)
+    assert "600 schedules" in done.stdout
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_report_that_cannot_be_written_is_one_line_and_2(write):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "pyos", "check", write(RACY)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=100, check=False, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "pyos: cannot write to standard output: No space left on device\n"
