@@ -37,6 +37,7 @@ class Explorer:
             name: getattr(settings, name) for name in ("max_steps", "leaks", "limits", "home", "passes")
         } | {"seed": self.seed}
         self.budget = Budget(settings.budget)
+        self.used_up = f"{self.budget} used up"
         self.report = Report(settings.strategy, seed=self.seed)
         self.interrupted = False
         self.next_sample = 4  # production's schedule is looked at before
@@ -102,7 +103,7 @@ class Explorer:
         for _ in self._runs(strategy):
             pass
         self.report.complete = strategy.complete and not self.stopped
-        used_up = f"{self.budget} used up" if self.spent >= 1 else ""
+        used_up = self.used_up if self.spent >= 1 else ""
         self.report.bound = "" if self.report.complete else ", ".join(filter(None, (used_up, strategy.bound)))
 
     def _portfolio(self) -> None:
@@ -116,16 +117,17 @@ class Explorer:
                 report.complete = not self.stopped
                 return
         seed = self.seed if parts == 1 else f"{self.seed}/{part}"
-        thorough = self._thorough()
-        turns = [self._runs(s) for s in (Random(seed), Pct(2, seed), Pct(3, seed), thorough)]
+        thorough = self._thorough() if part == 0 or not self.settings.isolated else None  # dpor has no shares
+        strategies = [Random(seed), Pct(2, seed), Pct(3, seed), *([thorough] if thorough is not None else [])]
+        turns = [self._runs(strategy) for strategy in strategies]
         while not self.is_over:
             for turn in turns:
                 for _ in islice(turn, BATCH):
                     pass
-            if thorough.complete:
+            if thorough is not None and thorough.complete:
                 report.complete = not self.stopped
                 return
-        report.bound = f"{self.budget} used up"
+        report.bound = self.used_up
 
     @property
     def stopped(self) -> bool:

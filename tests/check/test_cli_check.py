@@ -71,6 +71,16 @@ JUDGED = """
 
         return [work(name) for name in "abc"], outcome
 """
+ISOLATED = """
+    from pyos import Cell
+
+    def main():
+        def work(cell):
+            for _ in range(12):
+                yield cell.load()
+
+        return [work(Cell(0)), work(Cell(0)), work(Cell(0))]
+"""
 ENDLESS = """
     def main():
         def work():
@@ -300,7 +310,23 @@ def test_a_failure_that_another_process_finds_is_told_here(check):
 
 def test_processes_share_a_budget_of_schedules(check):
     for strategy in ("random", "pct", "portfolio"):
-        assert "101 schedules by" in check(ENDLESS, "--jobs=2", f"--strategy={strategy}", "--budget=101")[1]
+        out = check(ENDLESS, "--jobs=2", f"--strategy={strategy}", "--budget=101")[1]
+        assert "101 schedules by" in out
+        assert "101 schedules used up" in out
+
+
+def test_dpor_is_done_by_one_process_and_the_report_says_so(check):
+    alone = check(FAMILY, "--isolated", "--strategy=dpor", "--budget=none")
+    shared = check(FAMILY, "--isolated", "--strategy=dpor", "--budget=none", "--jobs=3")
+    note = "note: one process was used instead of 3, as dpor cannot be shared between them\n"
+    assert "every schedule that matters" in alone[1]
+    assert re.sub(r" \(.* s\)", "", alone[1]) + note == re.sub(r" \(.* s\)", "", shared[1])
+
+
+def test_in_a_portfolio_one_process_does_dpor_and_the_report_says_so(check):
+    _, out, _ = check(ISOLATED, "--isolated", "--budget=none", "--jobs=2")
+    assert "complete: every schedule that matters" in out
+    assert "note: one of 2 processes did dpor, as it cannot be shared; the others took random samples\n" in out
 
 
 # --- a process of its own: terminal, signals, replay
