@@ -2,7 +2,7 @@
 
 Exit code: 0 nothing found, 1 a failure, 2 anything wrong before the first run, 130 interrupted with nothing found. It
 is the same where the reader of the report goes before its end, as `head` does.
-What the program prints is not shown, as it runs thousands of times; with --pdb it is.
+What the program prints is not shown, as it runs thousands of times; with --pdb it is, and on standard error always.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def add_to(commands: Any) -> None:
     check = commands.add_parser(
         "check",
         help="run a program under every schedule, or as many as the budget allows",
+        allow_abbrev=False,
         description="Run a program under every schedule, or as many as the budget allows. Its main is a generator or "
         "async function (init), or a function that returns a list of generators, or (list, outcome function).",
     )
@@ -85,6 +86,7 @@ def check_program(options: argparse.Namespace) -> int:
     """Check a program file and print the report; answers the exit code."""
     from pyos.check.explorer import Explorer
     from pyos.check.isolation import NotIsolated
+    from pyos.check.program import OtherThanBefore
     from pyos.check.replay import ReplayError, identity_of
     from pyos.check.report import innermost_line
 
@@ -103,6 +105,8 @@ def check_program(options: argparse.Namespace) -> int:
             report = run(explorer, options.replay, options.jobs)
         except (NotIsolated, ReplayError) as error:
             raise UsageError(str(error)) from None
+        except OtherThanBefore as error:
+            raise UsageError(str(error), error.details) from None
         except KeyboardInterrupt as error:
             where = innermost_line(error)
             log(f"interrupted in the middle of a step, at {where[0]}:{where[1]}" if where else "interrupted")
@@ -190,7 +194,7 @@ def print_report(report: Report, options: argparse.Namespace, seconds: float) ->
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     lines = [f"{options.program}: {report.summary} ({seconds:.1f} s)"]
-    lines += [f"note: {note}" for note in report.notes if report.ok]
+    lines += report.note_lines
     lines += report.outcome_lines
     for failure in report.failures:
         lines += ["", tell(failure, color)]

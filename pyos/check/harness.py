@@ -278,6 +278,8 @@ def unpacked(made: Any) -> tuple[Sequence[Any], Callable[[], Any] | None]:
         made, outcome = made
     if not isinstance(made, list | tuple):
         raise TypeError(f"a program is a generator, or a function that returns a list of them, not {describe(made)}")
+    if len(set(map(id, made))) < len(made):
+        raise ValueError("the same generator is twice in the list of tasks: call its function once for each task")
     return made, outcome
 
 

@@ -501,3 +501,97 @@ def test_a_report_that_cannot_be_written_is_one_line_and_2(write):
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=100, check=False, text=True)
     assert done.returncode == 2
     assert done.stderr == "pyos: cannot write to standard output: No space left on device\n"
+
+
+# --- odd programs
+
+
+def test_an_error_of_a_class_of_the_programs_own_is_the_same_in_each_run(check):
+    text = """
+        class Mine(Exception):
+            pass
+
+        def main():
+            def fails():
+                yield
+                raise Mine("own")
+
+            return [fails(), fails()]
+    """
+    code, out, _ = check(text, "--keep-going")
+    assert code == 1
+    assert out.count("raised Mine: own\n") == 1
+    assert "complete: every schedule that matters; 1 failure found" in out
+
+
+def test_a_main_that_fails_when_it_is_called_again_is_2_with_its_traceback(check):
+    text = """
+        import json
+
+        def main():
+            json.calls = getattr(json, "calls", 0) + 1
+            if json.calls > 3:
+                json.calls = 0
+                raise RuntimeError("again")
+            return [work(), work()]
+
+        def work():
+            yield
+    """
+    code, out, err = check(text)
+    assert (code, out) == (2, "")
+    assert re.match(r'Traceback .*\n  File "\S*program.py", line 8, in main\n', err)
+    told = "main was called before, and now it raised RuntimeError: again"
+    assert err.endswith(f"\nRuntimeError: again\npyos: cannot check program.py: {told}\n")
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ("t = work(); return [t, t]", "the same generator is twice in the list of tasks"),
+        ("t = work(); next(t); return [t]", "work has started already: it is no new task"),
+        ("return [1]", "a task is a generator or coroutine object, not int"),
+        ("return 1", "a program is a generator, or a function that returns a list of them, not 1"),
+    ],
+)
+def test_tasks_that_are_none_are_named_in_one_line(check, made, message):
+    code, _, err = check(f"def work():\n    yield\n\ndef main():\n    {made}\n")
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_list_without_tasks_has_one_schedule(check):
+    code, out, _ = check("def main():\n    return []\n")
+    assert code == 0
+    assert "1 schedule by portfolio, complete" in out
+
+
+def test_an_error_with_a_huge_message_is_told_in_short_and_soon(check):
+    text = """
+        def main():
+            yield
+            raise ValueError("x" * 10_000_000)
+    """
+    code, out, _ = check(text)
+    assert code == 1
+    assert len(out) < 10_000
+    assert "... (10,000,000 characters)" in out
+
+
+def test_what_a_terminal_would_obey_is_escaped(check):
+    _, out, _ = check("def main():\n    yield\n    raise ValueError('\\x1b[2J \\x07 \\x9b')\n")
+    assert r"ValueError: \x1b[2J \x07 \x9b" in out
+    assert not set(out) & set("\x1b\x07\x9b")
+
+
+def test_options_are_not_abbreviated(check):
+    code, _, err = check(FAMILY, "--bud=3")
+    assert code == 2
+    assert "--bud=3" in err
+
+
+def test_notes_fit_100_columns(check):
+    out = check(ISOLATED, "--budget=50")[1]
+    assert "note: " in out
+    assert max(map(len, out.splitlines())) <= 100
