@@ -7,6 +7,7 @@ recorded (tracing.py). Chance is allowed once a run has called `random.seed` wit
 
 from __future__ import annotations
 
+import _thread
 import gc
 import os
 import random
@@ -28,19 +29,26 @@ INSTEAD = "GetTime() or Sleep()"
 CHANCE = "Random() or Choose()"
 STANDARD = os.path.dirname(os.__file__)
 OF_CHANCE = frozenset(("random", "uuid", "tempfile", "secrets"))  # modules that draw on behalf of their caller
-TIMES = ("time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "perf_counter_ns", "sleep")
+TIMES = (
+    "time", "monotonic", "perf_counter", "process_time", "thread_time", "clock_gettime", "time_ns", "monotonic_ns",
+    "perf_counter_ns", "process_time_ns", "thread_time_ns", "clock_gettime_ns", "sleep",
+)  # fmt: skip
+OF_NOW = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1}  # the arguments where that means now
+PROCESSES = ("fork", "forkpty", "system", "posix_spawn", "posix_spawnp")
 DRAWS = (
     "random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "gauss", "normalvariate",
     "expovariate", "triangular", "betavariate", "getrandbits", "randbytes",
 )  # fmt: skip
 ONE_AT_A_TIME = threading.RLock()  # checks in several threads, as what they replace is shared by all
 WATCHED: list[tuple[Any, str, str]] = [
-    *[(time, name, INSTEAD) for name in TIMES],
+    *[(time, name, INSTEAD) for name in (*TIMES, *OF_NOW) if hasattr(time, name)],
     *[(random, name, CHANCE) for name in DRAWS],
     (random, "seed", CHANCE),
     (random.Random, "seed", CHANCE),
-    (os, "urandom", CHANCE),
+    *[(os, name, CHANCE) for name in ("urandom", "getrandom") if hasattr(os, name)],
     (threading.Thread, "start", "NewTask()"),
+    (_thread, "start_new_thread", "NewTask()"),
+    *[(os, name, "tasks") for name in PROCESSES if hasattr(os, name)],
     (subprocess.Popen, "__init__", "tasks"),
     (socket.socket, "__init__", "a Channel"),
 ]
@@ -89,6 +97,8 @@ def see(harness: Harness, owner: Any, name: str, instead: str, args: tuple[Any, 
             return
     elif owner is random and harness.seeded:
         return
+    elif owner is time and len(args) > OF_NOW.get(name, len(args)):
+        return  # a time that was given is made another form of
     where = userland_line(sys._getframe(2), instead)
     if where is not None and harness.failure is None:
         what = "random.Random" if owner is random.Random else f"{getattr(owner, '__name__', owner)}.{name}"

@@ -139,6 +139,9 @@ class Report:
         """Enter one run's outcome; a failure's is its kind."""
         self.schedules += 1
         try:
+            hashed: Any = type(outcome).__hash__
+            if hashed is object.__hash__ and outcome is not None:  # each run has another one
+                outcome = shown(outcome)
             self.outcomes[outcome] += 1
         except Exception:  # not hashable, or with a hash or an equality of its own that fails
             self.outcomes[shown(outcome)] += 1
@@ -153,10 +156,12 @@ class Report:
     @property
     def outcome_lines(self) -> list[str]:
         """How often each outcome came, if there is more than one."""
-        if len(self.outcomes) < 2:
+        named: Counter[str] = Counter()
+        for outcome, n in self.outcomes.items():
+            named[outcome if type(outcome) is str else shown(outcome)] += n  # a program file's classes are made anew
+        if len(named) < 2:
             return []
-        names = {key: key if type(key) is str else shown(key) for key in self.outcomes}
-        counted = sorted((-n, names[outcome]) for outcome, n in self.outcomes.items())
+        counted = sorted((-n, name) for name, n in named.items())
         width = len(str(-counted[0][0]))
         more = len(counted) - MOST_OUTCOMES
         lines = [f"  {-n:{width}} x {outcome}" for n, outcome in counted[:MOST_OUTCOMES]]

@@ -595,3 +595,26 @@ def test_notes_fit_100_columns(check):
     out = check(ISOLATED, "--budget=50")[1]
     assert "note: " in out
     assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("enum.Enum", "<C.RED: 1>"), ("", "<userland.program.C object>")])
+def test_outcomes_of_a_class_of_the_programs_own_are_counted_together(check, kind, shown):
+    text = f"""
+        import enum
+
+        class C({kind}):
+            RED = 1
+
+        def main():
+            order = []
+
+            def work(name):
+                yield
+                order.append(name)
+
+            return [work("a"), work("b")], lambda: "first" if order[0] == "a" else {"C.RED" if kind else "C()"}
+    """
+    _, out, _ = check(text)
+    counted = re.findall(r"^ +(\d+) x (.*)$", out, re.M)
+    assert sorted(name for _, name in counted) == sorted(["first", shown])
+    assert sum(int(count) for count, _ in counted) == int(re.search(r"(\d+) schedules", out)[1])
