@@ -116,6 +116,9 @@ class Explorer:
             if strategy.complete and parts == 1:
                 report.complete = not self.stopped
                 return
+        if self.is_over:
+            report.bound = self.used_up
+            return
         seed = self.seed if parts == 1 else f"{self.seed}/{part}"
         thorough = self._thorough() if part == 0 or not self.settings.isolated else None  # dpor has no shares
         strategies = [Random(seed), Pct(2, seed), Pct(3, seed), *([thorough] if thorough is not None else [])]
@@ -163,7 +166,7 @@ class Explorer:
 
     def _note_gain(self) -> None:
         """Say how many pairs of production's steps would not have to be tried in both orders."""
-        steps = self.witness.record(()).seen.steps[:500]
+        steps = self.witness.repeat(()).seen.steps[:500]
         pairs = [(a, b) for i, a in enumerate(steps) for b in steps[:i] if a.task != b.task]
         apart = sum(1 for a, b in pairs if not a.depends_on(b))
         if apart:
@@ -219,7 +222,7 @@ class Explorer:
             if not self._is_repeatable(choices, found_by):
                 return  # it has been entered as nondeterminism
             failure = Shrinker(self.plain, failure).shrink()
-        self._enter(failure, self.witness.record(failure.choices), failure.choices, found_by)
+        self._enter(failure, self.witness.repeat(failure.choices), failure.choices, found_by)
 
     def found_elsewhere(self, choices: tuple[int, ...], found_by: str) -> None:
         """Another process has found a failing schedule."""

@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -263,8 +264,7 @@ def call(trap: Any) -> str:
     """A trap as a person would write it: what is left at its default is left out."""
     kind = type(trap)
     words: list[str] = []
-    parameters = inspect.signature(kind).parameters if arguments_of(kind) else {}
-    for name, parameter in parameters.items():
+    for name, parameter in parameters_of(kind):
         value, default = getattr(trap, name), parameter.default
         if parameter.kind is parameter.VAR_POSITIONAL:
             words += map(shown, value)
@@ -273,6 +273,12 @@ def call(trap: Any) -> str:
                 shown(value) if parameter.kind is parameter.POSITIONAL_OR_KEYWORD else f"{name}={shown(value)}"
             )
     return f"{kind.__name__}({', '.join(words)})"
+
+
+@lru_cache(maxsize=128)  # of some forty kinds: it was a sixth of a short check
+def parameters_of(kind: type) -> tuple[tuple[str, inspect.Parameter], ...]:
+    """What a kind of trap is built with."""
+    return tuple(inspect.signature(kind).parameters.items()) if arguments_of(kind) else ()
 
 
 def place(task: Task) -> str:

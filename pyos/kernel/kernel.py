@@ -102,9 +102,10 @@ class Kernel:
         self.timeouts = Timeouts(self)
         self.foreground: tuple[int, ...] = ()
         self.loader = Loader(self.log, home)
-        self.handlers: Dispatch = {**bind(), **CALLS}
+        bound = bind()
+        self.handlers: Dispatch = {**bound, **CALLS}
         for wrap in wrappers:
-            self.handlers |= {kind: wrap(self, kind, self.handlers[kind]) for kind in bind()}
+            self.handlers |= {kind: wrap(self, kind, self.handlers[kind]) for kind in bound}
         self.stepwise = self.scheduler.stepwise(self.handlers, GRANTORS)
         self.posted: deque[Callable[[], None]] = deque()
         self.breather = Breather()
