@@ -262,7 +262,7 @@ def end_of(status: ExitStatus) -> str:
 
 def call(trap: Any) -> str:
     """A trap as a person would write it: what is left at its default is left out."""
-    kind = type(trap)
+    kind: Any = type(trap)
     words: list[str] = []
     for name, parameter in parameters_of(kind):
         value, default = getattr(trap, name), parameter.default

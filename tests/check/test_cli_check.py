@@ -618,3 +618,98 @@ def test_outcomes_of_a_class_of_the_programs_own_are_counted_together(check, kin
     counted = re.findall(r"^ +(\d+) x (.*)$", out, re.M)
     assert sorted(name for _, name in counted) == sorted(["first", shown])
     assert sum(int(count) for count, _ in counted) == int(re.search(r"(\d+) schedules", out)[1])
+
+
+# --- exact counts, as pyos.check has them (test_exact_counts.py)
+
+COUNTED = """
+    from pyos import Cell, Lock, NewTask, WaitTask
+
+    def yields(n):
+        for _ in range(n):
+            yield
+
+    def main(what, *numbers):
+        return globals()[what](*map(int, numbers))
+
+    def yielders(*counts):
+        return [yields(n) for n in counts]
+
+    def racy_variable():
+        value = [0]
+
+        def increment():
+            read = value[0]
+            yield
+            value[0] = read + 1
+
+        return [increment(), increment()], lambda: value[0]
+
+    def racy_cell():
+        cell = Cell(0)
+
+        def increment():
+            yield cell.store((yield cell.load()) + 1)
+
+        return [increment(), increment()]
+
+    def locked():
+        lock = Lock()
+
+        def locks():
+            yield lock.acquire()
+            yield
+            yield lock.release()
+
+        return [locks(), locks()]
+
+    def family():
+        first = yield NewTask(yields(0))
+        second = yield NewTask(yields(0))
+        yield WaitTask(first)
+        yield WaitTask(second)
+
+    def writers(n):
+        cell = Cell(0)
+
+        def write(value):
+            yield cell.store(value)
+
+        return [write(i) for i in range(n)]
+
+    def writer_and_readers(n):
+        cells = tuple(Cell(0) for _ in range(n))
+
+        def write():
+            for cell in cells:
+                yield cell.store(1)
+
+        def read(cell):
+            yield cell.load()
+
+        return [write(), *(read(cell) for cell in cells)]
+"""
+ALL = {  # words -> schedules under dfs, and under dpor with --isolated
+    "yielders 1 1": (6, 1),
+    "yielders 2 2": (20, 1),
+    "yielders 4 4": (252, 1),
+    "yielders 1 1 1": (90, 1),
+    "yielders 1 2 3": (1260, 1),
+    "racy_variable": (6, None),
+    "racy_cell": (20, 4),
+    "locked": (26, 4),
+    "family": (11, None),
+    "writers 4": (None, 24),
+    "writer_and_readers 5": (None, 32),
+}
+
+
+@pytest.mark.parametrize(("words", "counts"), ALL.items(), ids=ALL)
+def test_the_command_runs_exactly_so_many_schedules(check, words, counts):
+    for options, count in zip((["--strategy=dfs"], ["--strategy=dpor", "--isolated"]), counts):
+        if count is not None:
+            code, out, _ = check(COUNTED, "--budget=none", *options, args=words.split())
+            assert code == 0
+            assert re.match(rf"program\.py: {count} schedules? by \w+, complete", out)
+            if words == "racy_variable":
+                assert re.findall(r"^ +(\d) x (\d)$", out, re.M) == [("4", "1"), ("2", "2")]
