@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 INSTEAD = "GetTime() or Sleep()"
 CHANCE = "Random() or Choose()"
+FROZEN = "<frozen "  # modules that are built in: os, importlib
 STANDARD = os.path.dirname(os.__file__)
 OF_CHANCE = frozenset(("random", "uuid", "tempfile", "secrets"))  # modules that draw on behalf of their caller
 TIMES = (
@@ -112,7 +113,7 @@ def uncontrolled(where: str, what: str, instead: str) -> Failure:
 
 def is_library(path: str) -> bool:
     """True for a file of Python's or of an installed package."""
-    return path.startswith(STANDARD) or "site-packages" in path
+    return path.startswith((STANDARD, FROZEN)) or "site-packages" in path
 
 
 def userland_line(frame: Any, instead: str) -> str | None:
@@ -125,7 +126,7 @@ def userland_line(frame: Any, instead: str) -> str | None:
         return None
     while frame is not None:
         module, path = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
-        if module.startswith("pyos.") or (path.startswith("<") and module != "__main__"):
+        if module.startswith("pyos.") or (path.startswith("<") and module != "__main__" and not is_library(path)):
             return None
         if not is_library(path):
             return f"{path}:{frame.f_lineno}"

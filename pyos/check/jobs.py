@@ -20,6 +20,7 @@ from typing import Any
 
 from pyos.check.explorer import Explorer
 from pyos.check.report import Report
+from pyos.errors import ProgramError
 
 NEWS_EVERY = 0.2  # seconds between a process's messages
 
@@ -97,6 +98,8 @@ def read(explorer: Explorer, job: Job, jobs: list[Job]) -> None:
     message = job.take_news()
     if message is None:
         return
+    if isinstance(message["error"], ProgramError):
+        raise message["error"]
     if message["error"]:
         raise RuntimeError(f"a process of the check has failed:\n{message['error']}")
     merge(explorer.report, jobs)
@@ -141,6 +144,8 @@ def work(explorer: Explorer, number: int, count: int, pipe: Connection) -> None:
             mine.used_up = explorer.used_up
             signal.signal(signal.SIGINT, lambda *_: setattr(mine, "interrupted", True))
             sender.send(mine.check())
+    except ProgramError as error:  # main has failed
+        sender.send(Report(""), error)
     except BaseException:
         sender.send(Report(""), traceback.format_exc())
 
@@ -159,7 +164,7 @@ class Sender:
             self.last = monotonic()
             self.send(report)
 
-    def send(self, report: Report, error: str = "") -> None:
+    def send(self, report: Report, error: str | ProgramError = "") -> None:
         """Send a report."""
         new = report.failures[self.sent :]
         self.sent = len(report.failures)

@@ -56,12 +56,14 @@ class ProgramFile:
         try:
             return self.loader.main_of(self.path, self.code)(*self.argv)
         except Exception as error:
-            raise OtherThanBefore(self.path, error) from None
+            message = f"cannot check {self.path}: main was called before, and now it raised {in_short(error)}"
+            trace = traceback.format_exception(type(error), error, trace_in(self.path, error))
+            raise OtherThanBefore(message, "".join(trace)) from None
 
 
 class OtherThanBefore(ProgramError):
     """A program whose main was called without an error before, and raises one now; `details` is its traceback."""
 
-    def __init__(self, path: str, error: Exception) -> None:
-        super().__init__(f"cannot check {path}: main was called before, and now it raised {in_short(error)}", path=path)
-        self.details = "".join(traceback.format_exception(type(error), error, trace_in(path, error)))
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -524,21 +525,25 @@ def test_an_error_of_a_class_of_the_programs_own_is_the_same_in_each_run(check):
     assert "complete: every schedule that matters; 1 failure found" in out
 
 
-def test_a_main_that_fails_when_it_is_called_again_is_2_with_its_traceback(check):
+@pytest.mark.parametrize("options", [[], ["--jobs=2"]])
+def test_a_main_that_fails_when_it_is_called_again_is_2_with_its_traceback(check, options):
     text = """
         import json
 
         def main():
             json.calls = getattr(json, "calls", 0) + 1
             if json.calls > 3:
-                json.calls = 0
+                del json.calls
                 raise RuntimeError("again")
             return [work(), work()]
 
         def work():
             yield
     """
-    code, out, err = check(text)
+    try:
+        code, out, err = check(text, *options)
+    finally:
+        vars(json).pop("calls", None)  # of this process: with several, it is another that has failed
     assert (code, out) == (2, "")
     assert re.match(r'Traceback .*\n  File "\S*program.py", line 8, in main\n', err)
     told = "main was called before, and now it raised RuntimeError: again"

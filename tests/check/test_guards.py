@@ -52,6 +52,7 @@ def verdict(act):
         lambda: time.strftime("%H"),
         lambda: os.fork() or os._exit(0),
         lambda: os.system("true"),
+        lambda: os.popen("true").close(),
         lambda: _thread.start_new_thread(int, ()),
     ],
 )
