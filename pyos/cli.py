@@ -2,6 +2,10 @@
 
 Exit code of boot: init's integer value (None is 0), 1 for an uncaught error, 2 for anything that fails before the first
 step, 3 for a deadlock, 128+n when signal n ended it. That of check: 0 nothing found, 1 a failure, 2 as above.
+
+Who reads the standard output may go before its end, as `head` does. Of what pyos prints itself that changes nothing. A
+task that prints has BrokenPipeError raised; an init that ends by it, ends boot without a word, and with 128+SIGPIPE
+(141), as such a signal would.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from pyos.errors import Deadlock
 from pyos.host import signals_handled
 from pyos.kernel.kernel import Kernel, exit_code, log_to_stderr
 from pyos.kernel.loader import Loader
-from pyos.kernel.poller import BACKENDS
+from pyos.kernel.poller import BACKENDS, has_no_reader
 from pyos.kernel.trampoline import describe
 from pyos.kernel.watchdog import watching
 from pyos.lessons.commands import add_commands
@@ -169,6 +173,7 @@ def boot_program(options: argparse.Namespace) -> int:
         kernel = stack.enter_context(
             Kernel(poller=options.poller, seed=options.seed, limits=limits, wrappers=wrappers, home=home)
         )
+        kernel.host_takes_error = nobody_reads
         kernel.spawn(target, name=stem(path), program=path)
         caught = stack.enter_context(signals_handled(kernel))
         stack.enter_context(watching(kernel))
@@ -178,12 +183,24 @@ def boot_program(options: argparse.Namespace) -> int:
             log_to_stderr(f"deadlock: {error}")
             return 3
         assert status is not None
+        if status.error is not None and not caught.terminated and nobody_reads(status.error):
+            return 128 + signal.SIGPIPE
         if not isinstance(status.value, int | None):
             if kernel.init_called_sys_exit:
                 say_as_python(status.value)
                 return exit_code(status, Signal.TERM) if caught.terminated else 1
             log_to_stderr(f"init ended with {describe(status.value)}, which is no exit code: 0 is reported")
         return exit_code(status, Signal.TERM if caught.terminated else None)
+
+
+def nobody_reads(error: BaseException) -> bool:
+    """True for the error of printing to a standard output whose reader has gone."""
+    if type(error) is not BrokenPipeError:
+        return False
+    try:
+        return has_no_reader(sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):  # a task has closed it, or put another in its place
+        return False
 
 
 def say_as_python(message: Any) -> None:

@@ -118,7 +118,7 @@ def run(
         close(target)  # else a coroutine would complain that it was never awaited
         raise
     with kernel:
-        kernel.host_takes_error = True
+        kernel.host_takes_error = kernels.all_of_it
         kernel.spawn(target)
         with ExitStack() as stack:
             caught = stack.enter_context(signals_handled(kernel))

@@ -123,13 +123,13 @@ def run_as_init(target: Any, name: str, *, seed: Any = None, clock: str = "virtu
     __tracebackhide__ = True
     from pyos.host import signals_handled
     from pyos.kernel.clock import RealClock, VirtualClock
-    from pyos.kernel.kernel import Kernel
+    from pyos.kernel.kernel import Kernel, all_of_it
 
     if clock not in ("virtual", "real"):
         target.close()
         raise ValueError(f"clock is 'virtual' or 'real', not {clock!r}")
     with Kernel(clock=VirtualClock() if clock == "virtual" else RealClock(), seed=seed) as kernel:
-        kernel.host_takes_error = True
+        kernel.host_takes_error = all_of_it
         snapshot = Snapshot(kernel)
         kernel.spawn(target, name=name)
         _running.append(kernel)

@@ -526,14 +526,37 @@ def test_a_reader_that_has_gone_is_no_error(args, unbuffered):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_printing_to_a_reader_that_has_gone_is_the_tasks_error(program):
-    path = program("from pyos import *\ndef main():\n    yield Sleep(0)\n    print('x')\n")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_init_that_prints_to_a_reader_that_has_gone_ends_quietly_as_by_the_signal(program, unbuffered):
+    path = program("from pyos import *\ndef main():\n    yield Sleep(0)\n    while True:\n        print('x')\n")
+    done = into_closed_pipe(["boot", path], unbuffered)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_an_init_that_catches_the_error_of_printing_goes_on(program):
+    source = "def main():\n    yield\n    try:\n        print('x')\n    except BrokenPipeError:\n        return 7\n"
+    done = into_closed_pipe(["boot", program(source)])
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_another_task_that_prints_to_a_reader_that_has_gone_dies_of_it_alone(program):
+    path = program(
+        "from pyos import *\ndef child():\n    yield\n    print('x')\ndef main():\n    yield NewTask(child())\n"
+        "    yield Sleep(0.01)\n    return 7\n"
+    )
     done = into_closed_pipe(["boot", path])
-    assert done.returncode == 1
-    assert done.stderr.startswith("pyos: task 1 (prog) died of an uncaught BrokenPipeError\nTraceback")
+    assert done.returncode == 7
+    assert done.stderr.startswith("pyos: task 2 (child) died of an uncaught BrokenPipeError\nTraceback")
     assert f'File "{path}", line 4' in done.stderr
     assert "/pyos/" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+def test_a_broken_pipe_of_inits_own_is_told(program):
+    source = "import os\ndef main():\n    yield\n    r, w = os.pipe()\n    os.close(r)\n    os.write(w, b'x')\n"
+    done = pyos("boot", program(source))
+    assert done.returncode == 1
+    assert "BrokenPipeError" in done.stderr
 
 
 def into_closed_pipe(args, unbuffered=""):

@@ -51,7 +51,7 @@ def check(
     import functools
 
     from pyos.check.explorer import Explorer
-    from pyos.check.replay import decode, identity_of
+    from pyos.check.replay import identity_of
     from pyos.check.settings import Settings
 
     if not callable(program):
@@ -78,9 +78,8 @@ def check(
     ]
     settings.command = lambda text: f"pyos.check({', '.join([name, *given, f'replay={text!r}'])})"
     identity = identity_of(program, argv=[repr(arg) for arg in args], seed=seed)
-    choices = None if replay is None else decode(replay, identity)
     with Explorer(functools.partial(program, *args) if args else program, identity, settings) as explorer:
-        return explorer.check() if choices is None else explorer.replay(choices)
+        return explorer.check() if replay is None else explorer.replay(replay)
 
 
 def always(condition: Callable[[], Any]) -> None:

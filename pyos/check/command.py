@@ -1,7 +1,8 @@
 """The command line: `python -m pyos check [OPTION...] PROGRAM [ARG...]`.
 
-Exit code: 0 nothing found, 1 a failure, 2 anything wrong before the first run, 130 interrupted with nothing found.
-What the program prints is not shown, as it runs thousands of times; with --pdb it is.
+Exit code: 0 nothing found, 1 a failure, 2 anything wrong before the first run, 130 interrupted with nothing found. It
+is the same where the reader of the report goes before its end, as `head` does.
+What the program prints is not shown, as it runs thousands of times; with --pdb it is, and on standard error always.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pyos.check.strategies import STRATEGIES
+from pyos.kernel.kernel import log_to_stderr
 from pyos.kernel.loader import Loader
 from pyos.usage import UsageError, loaded
 
@@ -40,6 +42,7 @@ def add_to(commands: Any) -> None:
     check = commands.add_parser(
         "check",
         help="run a program under every schedule, or as many as the budget allows",
+        allow_abbrev=False,
         description="Run a program under every schedule, or as many as the budget allows. Its main is a generator or "
         "async function (init), or a function that returns a list of generators, or (list, outcome function).",
     )
@@ -83,7 +86,8 @@ def check_program(options: argparse.Namespace) -> int:
     """Check a program file and print the report; answers the exit code."""
     from pyos.check.explorer import Explorer
     from pyos.check.isolation import NotIsolated
-    from pyos.check.replay import ReplayError, decode, identity_of
+    from pyos.check.program import OtherThanBefore
+    from pyos.check.replay import ReplayError, identity_of
     from pyos.check.report import innermost_line
 
     log = Log()
@@ -94,14 +98,15 @@ def check_program(options: argparse.Namespace) -> int:
     progress = Progress()
     try:
         settings = settings_of(options, seed, progress)
-        choices = decode(options.replay, identity) if options.replay is not None else None
-    except (ValueError, ReplayError) as error:
+    except ValueError as error:
         raise UsageError(str(error)) from None
     with Explorer(program, identity, settings) as explorer:
         try:
-            report = run(explorer, choices, options.jobs)
+            report = run(explorer, options.replay, options.jobs)
         except (NotIsolated, ReplayError) as error:
             raise UsageError(str(error)) from None
+        except OtherThanBefore as error:
+            raise UsageError(str(error), error.details) from None
         except KeyboardInterrupt as error:
             where = innermost_line(error)
             log(f"interrupted in the middle of a step, at {where[0]}:{where[1]}" if where else "interrupted")
@@ -164,13 +169,13 @@ def replay_command(options: argparse.Namespace, text: str) -> str:
     return shlex.join([*words, f"--replay={text}", options.program, *options.args])
 
 
-def run(explorer: Explorer, choices: Any, jobs: int) -> Report:
+def run(explorer: Explorer, replay: str | None, jobs: int) -> Report:
     """The check itself, or the replay of one schedule."""
     from pyos.check.jobs import check_in_processes
 
     with silence(), interruptible(explorer):
-        if choices is not None:
-            return explorer.replay(choices)
+        if replay is not None:
+            return explorer.replay(replay)
         return check_in_processes(explorer, jobs) if jobs > 1 else explorer.check()
 
 
@@ -189,12 +194,12 @@ def print_report(report: Report, options: argparse.Namespace, seconds: float) ->
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     lines = [f"{options.program}: {report.summary} ({seconds:.1f} s)"]
-    lines += [f"note: {note}" for note in report.notes if report.ok]
+    lines += report.note_lines
     lines += report.outcome_lines
     for failure in report.failures:
         lines += ["", tell(failure, color)]
     encoding = sys.stdout.encoding or "utf-8"
-    print("\n".join(lines).encode(encoding, "backslashreplace").decode(encoding))
+    say("\n".join(lines).encode(encoding, "backslashreplace").decode(encoding))
 
 
 def write_page(options: argparse.Namespace, failure: Failure) -> None:
@@ -206,7 +211,17 @@ def write_page(options: argparse.Namespace, failure: Failure) -> None:
             file.write(page(failure))
     except OSError as error:
         raise UsageError(f"cannot write {options.html}: {error.strerror}") from None
-    print(f"\nstep by step: {options.html}")
+    say(f"\nstep by step: {options.html}")
+
+
+def say(text: str) -> None:
+    """Print to the standard output, whose reader may have seen enough; what cannot be written otherwise is an error."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the rest is tried again and again
+        if not isinstance(error, BrokenPipeError):
+            raise UsageError(f"cannot write to standard output: {error.strerror}") from None
 
 
 @contextlib.contextmanager
@@ -240,7 +255,7 @@ class Log:
     def __call__(self, line: str) -> None:
         if line not in self.seen:
             self.seen.add(line)
-            print(f"pyos: {line}", file=sys.stderr)
+            log_to_stderr(line)
 
 
 class Progress:
@@ -261,8 +276,9 @@ class Progress:
         part = f", {min(spent, 1.0):.0%} of the budget" if spent else ""
         found = f", {len(report.failures)} found" if report.failures else ""
         line = f"{report.schedules:,} schedules, {rate:,.0f}/s{part}{found}"
-        sys.stderr.write(f"\r{line}\033[K" if self.tty else f"{line}\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # nobody may want to see it
+            sys.stderr.write(f"\r{line}\033[K" if self.tty else f"{line}\n")
+            sys.stderr.flush()
         self.shown = self.tty
 
     def clear(self) -> None:

@@ -4,7 +4,7 @@ Source sets and sleep sets (Abdulla, Aronis, Jonsson, Sagonas, POPL 2014). After
 what happened before what; a *race* is a pair of dependent steps of two tasks with nothing in between. Where the
 second could have come first, a task that begins such a run is entered for backtracking at the first step's node. A
 task *sleeps* at a node while everything that starts with it has been seen; a run in which all ready tasks sleep is
-given up. A step that kills a ready task is in a race with the step that the task would have taken, and so is one
+given up. A step that kills or stops a ready task is in a race with the step that it would have taken, and so is one
 that fails, which ends the run, with all of them.
 
     node        a point before a step: who was ready, who has been run from here, who is yet to be

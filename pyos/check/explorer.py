@@ -13,7 +13,7 @@ from pyos.check.guards import guarded
 from pyos.check.harness import Harness
 from pyos.check.isolation import check_isolation
 from pyos.check.queue import PickingQueue
-from pyos.check.replay import ReplayError, encode
+from pyos.check.replay import ReplayError, decode, encode, first_that_differs, marks_in, marks_of
 from pyos.check.report import Failure, Report
 from pyos.check.settings import Budget, Settings
 from pyos.check.shrink import Shrinker, trimmed
@@ -37,6 +37,7 @@ class Explorer:
             name: getattr(settings, name) for name in ("max_steps", "leaks", "limits", "home", "passes")
         } | {"seed": self.seed}
         self.budget = Budget(settings.budget)
+        self.used_up = f"{self.budget} used up"
         self.report = Report(settings.strategy, seed=self.seed)
         self.interrupted = False
         self.next_sample = 4  # production's schedule is looked at before
@@ -102,7 +103,7 @@ class Explorer:
         for _ in self._runs(strategy):
             pass
         self.report.complete = strategy.complete and not self.stopped
-        used_up = f"{self.budget} used up" if self.spent >= 1 else ""
+        used_up = self.used_up if self.spent >= 1 else ""
         self.report.bound = "" if self.report.complete else ", ".join(filter(None, (used_up, strategy.bound)))
 
     def _portfolio(self) -> None:
@@ -115,17 +116,21 @@ class Explorer:
             if strategy.complete and parts == 1:
                 report.complete = not self.stopped
                 return
+        if self.is_over:
+            report.bound = self.used_up
+            return
         seed = self.seed if parts == 1 else f"{self.seed}/{part}"
-        thorough = self._thorough()
-        turns = [self._runs(s) for s in (Random(seed), Pct(2, seed), Pct(3, seed), thorough)]
+        thorough = self._thorough() if part == 0 or not self.settings.isolated else None  # dpor has no shares
+        strategies = [Random(seed), Pct(2, seed), Pct(3, seed), *([thorough] if thorough is not None else [])]
+        turns = [self._runs(strategy) for strategy in strategies]
         while not self.is_over:
             for turn in turns:
                 for _ in islice(turn, BATCH):
                     pass
-            if thorough.complete:
+            if thorough is not None and thorough.complete:
                 report.complete = not self.stopped
                 return
-        report.bound = f"{self.budget} used up"
+        report.bound = self.used_up
 
     @property
     def stopped(self) -> bool:
@@ -161,7 +166,7 @@ class Explorer:
 
     def _note_gain(self) -> None:
         """Say how many pairs of production's steps would not have to be tried in both orders."""
-        steps = self.witness.record(()).seen.steps[:500]
+        steps = self.witness.repeat(()).seen.steps[:500]
         pairs = [(a, b) for i, a in enumerate(steps) for b in steps[:i] if a.task != b.task]
         apart = sum(1 for a, b in pairs if not a.depends_on(b))
         if apart:
@@ -217,7 +222,7 @@ class Explorer:
             if not self._is_repeatable(choices, found_by):
                 return  # it has been entered as nondeterminism
             failure = Shrinker(self.plain, failure).shrink()
-        self._enter(failure, self.witness.record(failure.choices), failure.choices, found_by)
+        self._enter(failure, self.witness.repeat(failure.choices), failure.choices, found_by)
 
     def found_elsewhere(self, choices: tuple[int, ...], found_by: str) -> None:
         """Another process has found a failing schedule."""
@@ -236,22 +241,37 @@ class Explorer:
         if self.settings.variables:
             seen = self.witness.record(choices, variables=True)
         failure.choices = choices
-        failure.replay = encode(self.identity, choices)
+        failure.replay = encode(self.identity, choices, marks_of([row.mark for row in seen.rows]))
         failure.command = self.settings.command(failure.replay)
         failure.found_by, failure.found_after = found_by, max(1, self.report.schedules)
         failure.rows, failure.tasks = seen.rows, seen.tasks
         failure.race = self.witness.race(seen, choices, failure.kind)
         self.report.failures.append(failure)
 
-    def replay(self, choices: tuple[int, ...]) -> Report:
-        """Run one schedule again and report it alone. Raises ReplayError if the program has another one now."""
+    def replay(self, text: str) -> Report:
+        """Run one schedule again and report it alone. Raises ReplayError if it is none of the program as it is now."""
+        choices, marks = decode(text, self.identity), marks_in(text)
         report = self.report = Report("replay", bound="one schedule, the one that was asked for", seed=self.seed)
         if self._is_repeatable(choices, "replay"):
             seen = self.witness.record(choices, exact=True)
-            if seen.diverged:
-                where = f"; the last step was {seen.rows[-1]}" if seen.rows else ""
-                raise ReplayError(f"the program has diverged from the schedule: {seen.diverged}{where}")
+            if why := divergence(seen, marks):
+                raise ReplayError(f"the program has diverged from the schedule{why}")
             report.count(seen.outcome if seen.failure is None else seen.failure.kind)
             if seen.failure is not None:
                 self._enter(seen.failure, seen, choices, "replay")
         return report
+
+
+def divergence(seen: Recording, marks: str) -> str:
+    """Where and how a run is not the one that its replay string was made from; "" if it is."""
+    rows = seen.rows
+    differs = first_that_differs(marks, [row.mark for row in rows])
+    if differs is None:
+        last = f"; the last step was {rows[-1]}" if rows else ""
+        return f": {seen.diverged}{last}" if seen.diverged else ""
+    first, last_step = differs
+    if first > len(rows):
+        return f" at step {first}: the run has come to its end, and there was a step when the string was made"
+    if first == last_step:
+        return f" at step {first}, which was another one when the string was made: now {rows[first - 1]}"
+    return f" in the steps {first} to {last_step}, which were others when the string was made: now {rows[first - 1]} …"

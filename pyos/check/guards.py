@@ -7,6 +7,7 @@ recorded (tracing.py). Chance is allowed once a run has called `random.seed` wit
 
 from __future__ import annotations
 
+import _thread
 import gc
 import os
 import random
@@ -26,21 +27,29 @@ if TYPE_CHECKING:
 
 INSTEAD = "GetTime() or Sleep()"
 CHANCE = "Random() or Choose()"
+FROZEN = "<frozen "  # modules that are built in: os, importlib
 STANDARD = os.path.dirname(os.__file__)
 OF_CHANCE = frozenset(("random", "uuid", "tempfile", "secrets"))  # modules that draw on behalf of their caller
-TIMES = ("time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "perf_counter_ns", "sleep")
+TIMES = (
+    "time", "monotonic", "perf_counter", "process_time", "thread_time", "clock_gettime", "time_ns", "monotonic_ns",
+    "perf_counter_ns", "process_time_ns", "thread_time_ns", "clock_gettime_ns", "sleep",
+)  # fmt: skip
+OF_NOW = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1}  # the arguments where that means now
+PROCESSES = ("fork", "forkpty", "system", "posix_spawn", "posix_spawnp")
 DRAWS = (
     "random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "gauss", "normalvariate",
     "expovariate", "triangular", "betavariate", "getrandbits", "randbytes",
 )  # fmt: skip
 ONE_AT_A_TIME = threading.RLock()  # checks in several threads, as what they replace is shared by all
 WATCHED: list[tuple[Any, str, str]] = [
-    *[(time, name, INSTEAD) for name in TIMES],
+    *[(time, name, INSTEAD) for name in (*TIMES, *OF_NOW) if hasattr(time, name)],
     *[(random, name, CHANCE) for name in DRAWS],
     (random, "seed", CHANCE),
     (random.Random, "seed", CHANCE),
-    (os, "urandom", CHANCE),
+    *[(os, name, CHANCE) for name in ("urandom", "getrandom") if hasattr(os, name)],
     (threading.Thread, "start", "NewTask()"),
+    (_thread, "start_new_thread", "NewTask()"),
+    *[(os, name, "tasks") for name in PROCESSES if hasattr(os, name)],
     (subprocess.Popen, "__init__", "tasks"),
     (socket.socket, "__init__", "a Channel"),
 ]
@@ -89,6 +98,8 @@ def see(harness: Harness, owner: Any, name: str, instead: str, args: tuple[Any, 
             return
     elif owner is random and harness.seeded:
         return
+    elif owner is time and len(args) > OF_NOW.get(name, len(args)):
+        return  # a time that was given is made another form of
     where = userland_line(sys._getframe(2), instead)
     if where is not None and harness.failure is None:
         what = "random.Random" if owner is random.Random else f"{getattr(owner, '__name__', owner)}.{name}"
@@ -102,7 +113,7 @@ def uncontrolled(where: str, what: str, instead: str) -> Failure:
 
 def is_library(path: str) -> bool:
     """True for a file of Python's or of an installed package."""
-    return path.startswith(STANDARD) or "site-packages" in path
+    return path.startswith((STANDARD, FROZEN)) or "site-packages" in path
 
 
 def userland_line(frame: Any, instead: str) -> str | None:
@@ -115,7 +126,7 @@ def userland_line(frame: Any, instead: str) -> str | None:
         return None
     while frame is not None:
         module, path = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
-        if module.startswith("pyos.") or (path.startswith("<") and module != "__main__"):
+        if module.startswith("pyos.") or (path.startswith("<") and module != "__main__" and not is_library(path)):
             return None
         if not is_library(path):
             return f"{path}:{frame.f_lineno}"

@@ -14,7 +14,7 @@ from pyos.check.queue import ExploringQueue
 from pyos.check.report import Failure, in_short
 from pyos.kernel.choice import Chooser, first
 from pyos.kernel.clock import VirtualClock
-from pyos.kernel.kernel import Kernel, RunningInThisThread
+from pyos.kernel.kernel import Kernel, RunningInThisThread, all_of_it
 from pyos.kernel.scheduler import Handler
 from pyos.kernel.tasks import Task
 from pyos.kernel.trampoline import describe, stack_of
@@ -72,7 +72,7 @@ class Harness:
             home=home,
         )
         kernel.check = self
-        kernel.host_takes_error = True
+        kernel.host_takes_error = all_of_it
         self.queue.scheduler = kernel.scheduler
         self._bury = kernel.lifecycle.bury
         self._init_ended = kernel.init_ended
@@ -278,6 +278,8 @@ def unpacked(made: Any) -> tuple[Sequence[Any], Callable[[], Any] | None]:
         made, outcome = made
     if not isinstance(made, list | tuple):
         raise TypeError(f"a program is a generator, or a function that returns a list of them, not {describe(made)}")
+    if len(set(map(id, made))) < len(made):
+        raise ValueError("the same generator is twice in the list of tasks: call its function once for each task")
     return made, outcome
 
 

@@ -1,8 +1,10 @@
 """One check in several processes: random strategies by seeds of their own, the exhaustive ones by the first choices.
 
 Each process is forked from this one and checks its share; only numbers and choices come back. This process runs a
-failing schedule again, and confirms, shrinks and tells it as always. Partial order reduction has no shares: with
-`isolated` the first process does it alone.
+failing schedule again, and confirms, shrinks and tells it as always.
+
+Partial order reduction has no shares, as what is left to run is only known from what was run. With `isolated` one
+process does it alone, and the report says so: under dpor this one, in a portfolio the first, while the others sample.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 
 from pyos.check.explorer import Explorer
 from pyos.check.report import Report
+from pyos.errors import ProgramError
 
 NEWS_EVERY = 0.2  # seconds between a process's messages
 
@@ -57,6 +60,10 @@ class Job:
 
 def check_in_processes(explorer: Explorer, count: int) -> Report:
     """The check of `explorer`, which has been entered, in `count` processes; as `Explorer.check`."""
+    is_reduced = explorer.settings.isolated and explorer.settings.strategy in ("portfolio", "dpor")
+    if is_reduced and explorer.settings.strategy == "dpor":
+        explorer.report.notes.append(f"one process was used instead of {count}, as dpor cannot be shared between them")
+        return explorer.check()
     explorer.begin()
     report = explorer.report
     if report.failures:
@@ -78,6 +85,10 @@ def check_in_processes(explorer: Explorer, count: int) -> Report:
     report.complete = is_complete(explorer, jobs) and not explorer.stopped
     bounds = [job.report.bound for job in jobs if job.report.bound]
     report.bound = "" if report.complete else next(iter(bounds), "a process of the check ended before its time")
+    if is_reduced and count > 1:
+        report.notes.append(
+            f"one of {count} processes did dpor, as it cannot be shared; the others took random samples"
+        )
     explorer.finish()
     return report
 
@@ -87,6 +98,8 @@ def read(explorer: Explorer, job: Job, jobs: list[Job]) -> None:
     message = job.take_news()
     if message is None:
         return
+    if isinstance(message["error"], ProgramError):
+        raise message["error"]
     if message["error"]:
         raise RuntimeError(f"a process of the check has failed:\n{message['error']}")
     merge(explorer.report, jobs)
@@ -103,7 +116,7 @@ def merge(report: Report, jobs: list[Job]) -> None:
     report.outcomes.clear()
     for job in jobs:
         report.outcomes.update(job.report.outcomes)
-    report.notes = next((job.report.notes for job in jobs if job.report.notes), [])
+    report.notes = next((list(job.report.notes) for job in jobs if job.report.notes), [])
 
 
 def is_complete(explorer: Explorer, jobs: list[Job]) -> bool:
@@ -128,8 +141,11 @@ def work(explorer: Explorer, number: int, count: int, pipe: Connection) -> None:
     )
     try:
         with Explorer(explorer.program, explorer.identity, settings) as mine:
+            mine.used_up = explorer.used_up
             signal.signal(signal.SIGINT, lambda *_: setattr(mine, "interrupted", True))
             sender.send(mine.check())
+    except ProgramError as error:  # main has failed
+        sender.send(Report(""), error)
     except BaseException:
         sender.send(Report(""), traceback.format_exc())
 
@@ -148,7 +164,7 @@ class Sender:
             self.last = monotonic()
             self.send(report)
 
-    def send(self, report: Report, error: str = "") -> None:
+    def send(self, report: Report, error: str | ProgramError = "") -> None:
         """Send a report."""
         new = report.failures[self.sent :]
         self.sent = len(report.failures)

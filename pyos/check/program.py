@@ -7,14 +7,17 @@ function). What it imports is loaded once, as in any process: state kept in an i
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from types import CoroutineType, GeneratorType
 from typing import Any
 
 from pyos.check.harness import unpacked
+from pyos.check.report import in_short
 from pyos.errors import ProgramError
 from pyos.kernel.lifecycle import not_a_target
-from pyos.kernel.loader import Loader, check_arguments
+from pyos.kernel.loader import Loader, check_arguments, trace_in
+from pyos.kernel.trampoline import has_started
 
 
 class ProgramFile:
@@ -44,7 +47,23 @@ class ProgramFile:
         for target in targets:
             if type(target) not in (GeneratorType, CoroutineType):
                 raise ProgramError(f"{self.path}: {not_a_target(target)}", path=self.path)
+            if has_started(target):
+                raise ProgramError(f"{self.path}: {target.__name__} has started already: it is no new task")
+        for target in targets:
             target.close()
 
     def __call__(self) -> Any:
-        return self.loader.main_of(self.path, self.code)(*self.argv)
+        try:
+            return self.loader.main_of(self.path, self.code)(*self.argv)
+        except Exception as error:
+            message = f"cannot check {self.path}: main was called before, and now it raised {in_short(error)}"
+            trace = traceback.format_exception(type(error), error, trace_in(self.path, error))
+            raise OtherThanBefore(message, "".join(trace)) from None
+
+
+class OtherThanBefore(ProgramError):
+    """A program whose main was called without an error before, and raises one now; `details` is its traceback."""
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details

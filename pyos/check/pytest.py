@@ -21,7 +21,7 @@ import pytest
 import pyos
 from pyos.check.explorer import Explorer
 from pyos.check.isolation import NotIsolated
-from pyos.check.replay import ReplayError, decode, identity_of
+from pyos.check.replay import ReplayError, identity_of
 from pyos.check.report import Report
 from pyos.check.settings import Settings
 from pyos.status import TaskInfo
@@ -81,12 +81,11 @@ def run_checked(
     parameters = getattr(item, "callspec", None)
     identity = identity_of(function, argv=[parameters.id] if parameters is not None else [], seed=settings.seed)
     replay = item.config.getoption("pyos_replay")
-    choices = None if replay is None else decode(replay, identity)
     with Explorer(program, identity, settings) as explorer:
         checking = Checking(explorer)
         running.append(checking)
         try:
-            report = explorer.check() if choices is None else explorer.replay(choices)
+            report = explorer.check() if replay is None else explorer.replay(replay)
         finally:
             running.remove(checking)
     item.user_properties.append((PROPERTY, f"{report.summary}; seed {report.seed}"))

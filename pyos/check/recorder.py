@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,12 @@ class Row:
     def label(self) -> tuple[Any, ...]:
         """What must be the same when the same choices are made again."""
         return self.tid, self.where, self.trap, self.result, self.ended
+
+    @property
+    def mark(self) -> str:
+        """The part of it that is the same in every process, wherever the program's files are."""
+        where = "" if self.ended else os.path.basename(self.where)
+        return f"{self.tid} {where} {self.trap.partition('(')[0]} {self.ended} {len(self.options)}"
 
     def __str__(self) -> str:
         what = self.trap or ("its end" if self.ended else "yield")
@@ -255,10 +262,9 @@ def end_of(status: ExitStatus) -> str:
 
 def call(trap: Any) -> str:
     """A trap as a person would write it: what is left at its default is left out."""
-    kind = type(trap)
+    kind: Any = type(trap)
     words: list[str] = []
-    parameters = inspect.signature(kind).parameters if arguments_of(kind) else {}
-    for name, parameter in parameters.items():
+    for name, parameter in parameters_of(kind):
         value, default = getattr(trap, name), parameter.default
         if parameter.kind is parameter.VAR_POSITIONAL:
             words += map(shown, value)
@@ -267,6 +273,12 @@ def call(trap: Any) -> str:
                 shown(value) if parameter.kind is parameter.POSITIONAL_OR_KEYWORD else f"{name}={shown(value)}"
             )
     return f"{kind.__name__}({', '.join(words)})"
+
+
+@lru_cache(maxsize=128)  # of some forty kinds: it was a sixth of a short check
+def parameters_of(kind: type) -> tuple[tuple[str, inspect.Parameter], ...]:
+    """What a kind of trap is built with."""
+    return tuple(inspect.signature(kind).parameters.items()) if arguments_of(kind) else ()
 
 
 def place(task: Task) -> str:

@@ -8,13 +8,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pyos.kernel.trampoline import class_name
+
 if TYPE_CHECKING:
     from pyos.check.race import Race
     from pyos.check.recorder import Row
     from pyos.status import TaskInfo
 
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and new line
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 LONGEST = 60  # characters of a value
+LONGEST_MESSAGE = 1000  # characters of an error's
 MOST_OUTCOMES = 10  # that are listed
 
 
@@ -53,7 +57,8 @@ class Failure:
         if self.about or self.kind == "deadlock":
             return self.kind, self.about
         if self.error is not None:
-            return self.kind, type(self.error), innermost_line(self.error)
+            # by name: a program file's own class is another one in each run
+            return self.kind, class_name(type(self.error)), innermost_line(self.error)
         return self.kind, self.message
 
     @property
@@ -73,11 +78,21 @@ def in_short(error: BaseException) -> str:
         text = str(error)
     except Exception as another:
         text = f"(its __str__ raised {type(another).__name__})"
+    if len(text) > LONGEST_MESSAGE:
+        text = f"{text[:LONGEST_MESSAGE]}... ({len(text):,} characters)"
+    text = printable(text)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text of the program's, in which nothing is left that a terminal would obey."""
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def shown(value: Any) -> str:
     """A short repr without addresses, so that it is the same in every run; the object is the user's, and may fail."""
+    if type(value) in (str, bytes):
+        value = value[: 2 * LONGEST]
     try:
         text = ADDRESS.sub("", repr(value))
     except Exception as error:
@@ -124,6 +139,9 @@ class Report:
         """Enter one run's outcome; a failure's is its kind."""
         self.schedules += 1
         try:
+            hashed: Any = type(outcome).__hash__
+            if hashed is object.__hash__ and outcome is not None:  # each run has another one
+                outcome = shown(outcome)
             self.outcomes[outcome] += 1
         except Exception:  # not hashable, or with a hash or an equality of its own that fails
             self.outcomes[shown(outcome)] += 1
@@ -138,17 +156,23 @@ class Report:
     @property
     def outcome_lines(self) -> list[str]:
         """How often each outcome came, if there is more than one."""
-        if len(self.outcomes) < 2:
+        named: Counter[str] = Counter()
+        for outcome, n in self.outcomes.items():
+            named[outcome if type(outcome) is str else shown(outcome)] += n  # a program file's classes are made anew
+        if len(named) < 2:
             return []
-        names = {key: key if type(key) is str else shown(key) for key in self.outcomes}
-        counted = sorted((-n, names[outcome]) for outcome, n in self.outcomes.items())
+        counted = sorted((-n, name) for name, n in named.items())
         width = len(str(-counted[0][0]))
         more = len(counted) - MOST_OUTCOMES
         lines = [f"  {-n:{width}} x {outcome}" for n, outcome in counted[:MOST_OUTCOMES]]
         return lines + [f"  and {more} more"] * (more > 0)
 
+    @property
+    def note_lines(self) -> list[str]:
+        """What else there is to say, if nothing was found."""
+        return [textwrap.fill(f"note: {note}", 100, subsequent_indent="  ") for note in self.notes if self.ok]
+
     def __str__(self) -> str:
         outcomes = ["outcomes:", *self.outcome_lines] if self.outcome_lines else []
         stories = [line for failure in self.failures for line in ("", failure.story)]
-        notes = [textwrap.fill(f"note: {note}", 100, subsequent_indent="  ") for note in self.notes if self.ok]
-        return "\n".join([self.summary, *notes, *outcomes, *stories])
+        return "\n".join([self.summary, *self.note_lines, *outcomes, *stories])

@@ -10,6 +10,7 @@ import ast
 import linecache
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 READ_ONLY = frozenset(("get", "keys", "values", "items", "count", "index", "copy", "join", "format", "split"))
@@ -110,10 +111,16 @@ def has_yield(node: ast.AST) -> bool:
 
 def source_of(path: str) -> Source:
     """What is in a file as it is now; nothing if it cannot be read."""
-    source = Source()
     linecache.checkcache(path)
+    return parsed("".join(linecache.getlines(path)))
+
+
+@lru_cache(maxsize=32)  # a test session checks the same file a hundred times: this was two thirds of a short check
+def parsed(text: str) -> Source:
+    """What is in a text; nothing if it is no Python."""
+    source = Source()
     try:
-        tree = ast.parse("".join(linecache.getlines(path)))
+        tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return source
     source.visit(tree)

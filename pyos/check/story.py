@@ -20,7 +20,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from pyos.check.recorder import Row, relative
-from pyos.check.report import Failure
+from pyos.check.report import Failure, printable
 
 WIDTH = 100
 NARROWEST = 24  # characters of a column; with less, tasks have lanes
@@ -97,10 +97,10 @@ def error_lines(failure: Failure) -> list[str]:
     if error is None or error.__traceback__ is None:
         return []
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    lines = relative(text).rstrip().splitlines()
+    lines = relative(text).rstrip().split("\n")
     if len(lines) > MOST_LINES:
         lines = [*lines[: MOST_LINES // 2], "  ...", *lines[-MOST_LINES // 2 :]]
-    return [clip(line, WIDTH) for line in lines]
+    return [clip(printable(line[: 10 * WIDTH]), WIDTH) for line in lines]
 
 
 def last_places(failure: Failure, paint: Paint) -> list[str]:

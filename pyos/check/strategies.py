@@ -156,7 +156,7 @@ class Dfs:
 
 
 class Sampler:
-    """What random strategies have in common: they record, and never come to an end."""
+    """What random strategies have in common: they record, and end only where there is no choice at all."""
 
     name = "production"
     complete = False
@@ -171,6 +171,9 @@ class Sampler:
         return "one schedule, production's"
 
     def next(self) -> bool:
+        if self.runs and not self.record:
+            self.complete = True  # nothing was to be chosen: the program has one schedule
+            return False
         self.record = []
         self.runs += 1
         return True

@@ -134,7 +134,7 @@ class Watcher:
             try:
                 return send(target, *args, **options)
             finally:
-                if was_ready and target.status is not None:
+                if was_ready and (target.status is not None or target.stopped is not None):
                     self._note_killed(target)
 
         setattr(signals, "send", send_seen)

@@ -29,6 +29,7 @@ class Recording:
     tasks: list[TaskInfo] = field(default_factory=list)
     diverged: str = ""  # why it is not the run that was asked for
     descriptors: dict[int, str] = field(default_factory=dict)  # what was opened in the run, and is still open
+    descriptors_after: dict[int, str] = field(default_factory=dict)  # all that are open after the run
 
     @property
     def rows(self) -> list[Row]:
@@ -47,6 +48,7 @@ class Witness:
         self.footprints.bind(self.harness.kernel)
         recorder.bind(self.harness.kernel)
         self.steps: list[Step] = []
+        self.repeated: dict[tuple[int, ...], Recording] = {}  # by choices: two runs of them were the same, as this one
         recorder.step_begins = lambda task: self.steps.append(self.footprints.begin_step(task))
         self.harness.began = self._began
         self.harness.time_passes = self._time_passes
@@ -68,11 +70,20 @@ class Witness:
 
     # --- recording
 
-    def record(self, choices: Sequence[int], *, variables: bool = False, exact: bool = False) -> Recording:
-        """Run these choices, step by step. `exact`: they are a whole schedule, so that all of them are made."""
+    def record(
+        self,
+        choices: Sequence[int],
+        *,
+        variables: bool = False,
+        exact: bool = False,
+        before: dict[int, str] | None = None,
+    ) -> Recording:
+        """Run these choices, step by step. `exact`: they are a whole schedule, so that all of them are made.
+
+        `before`: the descriptors that are open; without it, it is not looked at those that the run opens.
+        """
         self.recorder.variables = variables
         replay = Replay(choices)
-        before = open_descriptors()
         with self.footprints.naming_handles(), self.tracer.tracing():
             outcome = self.harness.run(replay.choose)
         self.recorder.end_step()
@@ -80,7 +91,9 @@ class Witness:
         recording = Recording(seen, self.harness.failure, outcome)
         recording.tasks = self.harness.kernel.tasks()
         recording.diverged = replay.diverged(exact)
-        recording.descriptors = {fd: name for fd, name in open_descriptors().items() if before.get(fd) != name}
+        if before is not None:
+            recording.descriptors_after = after = open_descriptors()
+            recording.descriptors = {fd: name for fd, name in after.items() if before.get(fd) != name}
         self.recorder.begin_run()  # what is left is killed when the next run begins, which is no part of this one
         return recording
 
@@ -90,10 +103,25 @@ class Witness:
         labels: dict[Any, str] = {name: getattr(thing, "label", "") or shown(thing) for thing, name in objects.items()}
         return labels | {("mailbox", name): f"the mailbox of task {tid}" for tid, name in tasks.items()}
 
-    def differs(self, choices: Sequence[int]) -> Failure | None:
+    def repeat(self, choices: tuple[int, ...]) -> Recording:
+        """A recording of these choices: one of two that were the same, if there is one."""
+        return self.repeated.get(choices) or self.record(choices)
+
+    def differs(self, choices: tuple[int, ...]) -> Failure | None:
         """Run the same choices twice; what differs, or cannot be repeated, is a failure, told at its line."""
-        first = self.record(choices)
-        second = first if is_uncontrolled(first.failure) else self.record(choices)
+        if choices in self.repeated:
+            return None
+        first = self.record(choices, before=open_descriptors())
+        second = first
+        if not is_uncontrolled(first.failure):
+            second = self.record(choices, before=first.descriptors_after)
+        failure = self._difference(first, second)
+        if failure is None:
+            self.repeated = {key: value for key, value in self.repeated.items() if not key} | {choices: second}
+        return failure
+
+    def _difference(self, first: Recording, second: Recording) -> Failure | None:
+        """What differs between two runs of the same choices."""
         if is_uncontrolled(second.failure):
             return second.failure
         for a, b in zip(first.rows, second.rows):

@@ -52,6 +52,16 @@ def log_to_stderr(line: str) -> None:
         print(f"pyos: {line}", file=sys.stderr, flush=True)
 
 
+def nothing_of_it(error: BaseException) -> bool:
+    """A host that does nothing about init's error. One that raises it itself takes it with `all_of_it`."""
+    return False
+
+
+def all_of_it(error: BaseException) -> bool:
+    """A host that raises init's error itself."""
+    return True
+
+
 class Kernel:
     """One operating system. `spawn` its first task, then `run`, or `step` through it; `close` it in the end."""
 
@@ -94,9 +104,10 @@ class Kernel:
         self.async_gens = AsyncGens(self)
         self.foreground: tuple[int, ...] = ()
         self.loader = Loader(self.log, home)
-        self.handlers: Dispatch = {**bind(), **CALLS}
+        bound = bind()
+        self.handlers: Dispatch = {**bound, **CALLS}
         for wrap in wrappers:
-            self.handlers |= {kind: wrap(self, kind, self.handlers[kind]) for kind in bind()}
+            self.handlers |= {kind: wrap(self, kind, self.handlers[kind]) for kind in bound}
         self.stepwise = self.scheduler.stepwise(self.handlers, GRANTORS)
         self.posted: deque[Callable[[], object]] = deque()
         self.breather = Breather()
@@ -104,7 +115,7 @@ class Kernel:
         self.grantor_of = functools.partial(grantor_of, self)
         self.init_status: ExitStatus | None = None
         self.init_called_sys_exit = False  # where that was the end of it, so that its value is sys.exit's argument
-        self.host_takes_error = False  # run() raises init's error, so it is not logged
+        self.host_takes_error: Callable[[BaseException], bool] = nothing_of_it  # of init's end: then it is not logged
         self.shutting_down: Alarm | None = None
         self.ending = False  # it is shutting down, or has been asked to
         self.deadlock: Deadlock | None = None

@@ -238,9 +238,9 @@ class Lifecycle:
             )
 
     def _report(self, status: ExitStatus) -> None:
-        if status.tid == 1 and self.kernel.host_takes_error:
-            return
         assert status.error is not None
+        if status.tid == 1 and self.kernel.host_takes_error(status.error):
+            return
         lines = "".join(format_error(status.error)).rstrip()
         kind = trampoline.class_name(type(status.error))
         self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {kind}\n{lines}")

@@ -148,6 +148,13 @@ def is_open(fd: int) -> bool:
     return True
 
 
+def has_no_reader(fd: int) -> bool:
+    """True if `fd` is a pipe or a socket to which it is no use writing, as nobody will ever read it."""
+    poll = select.poll()
+    poll.register(fd, 0)
+    return bool(dict(poll.poll(0)).get(fd, 0) & select.POLLERR)
+
+
 def identity_of(fd: int) -> tuple[int, int]:
     """Which file is behind an open descriptor: its device and inode."""
     status = os.fstat(fd)

@@ -15,6 +15,7 @@ from pyos import (
     CONT,
     INT,
     KILL,
+    STOP,
     TERM,
     Cell,
     Channel,
@@ -37,8 +38,7 @@ from pyos import (
     WaitTask,
 )
 
-# STOP is not among them: on this kernel a task that is stopped with an answer in its hands is never awake again
-SIGNALS = {"TERM": TERM, "KILL": KILL, "INT": INT, "CONT": CONT}
+SIGNALS = {"TERM": TERM, "KILL": KILL, "INT": INT, "STOP": STOP, "CONT": CONT}
 tids = st.integers(1, 4)
 two = st.integers(0, 1)
 traps = st.one_of(

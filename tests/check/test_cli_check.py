@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -70,6 +71,16 @@ JUDGED = """
             assert order[0] != "c"
 
         return [work(name) for name in "abc"], outcome
+"""
+ISOLATED = """
+    from pyos import Cell
+
+    def main():
+        def work(cell):
+            for _ in range(12):
+                yield cell.load()
+
+        return [work(Cell(0)), work(Cell(0)), work(Cell(0))]
 """
 ENDLESS = """
     def main():
@@ -300,7 +311,23 @@ def test_a_failure_that_another_process_finds_is_told_here(check):
 
 def test_processes_share_a_budget_of_schedules(check):
     for strategy in ("random", "pct", "portfolio"):
-        assert "101 schedules by" in check(ENDLESS, "--jobs=2", f"--strategy={strategy}", "--budget=101")[1]
+        out = check(ENDLESS, "--jobs=2", f"--strategy={strategy}", "--budget=101")[1]
+        assert "101 schedules by" in out
+        assert "101 schedules used up" in out
+
+
+def test_dpor_is_done_by_one_process_and_the_report_says_so(check):
+    alone = check(FAMILY, "--isolated", "--strategy=dpor", "--budget=none")
+    shared = check(FAMILY, "--isolated", "--strategy=dpor", "--budget=none", "--jobs=3")
+    note = "note: one process was used instead of 3, as dpor cannot be shared between them\n"
+    assert "every schedule that matters" in alone[1]
+    assert re.sub(r" \(.* s\)", "", alone[1]) + note == re.sub(r" \(.* s\)", "", shared[1])
+
+
+def test_in_a_portfolio_one_process_does_dpor_and_the_report_says_so(check):
+    _, out, _ = check(ISOLATED, "--isolated", "--budget=none", "--jobs=2")
+    assert "complete: every schedule that matters" in out
+    assert "note: one of 2 processes did dpor, as it cannot be shared; the others took random samples\n" in out
 
 
 # --- a process of its own: terminal, signals, replay
@@ -431,3 +458,263 @@ def test_an_interrupt_ends_the_check_with_its_report(write):
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert re.match(r"program.py: \d+ schedules by portfolio, not complete: interrupted; nothing found", out)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("text", "code"), [(RACY, 1), (TURNS, 0)])
+def test_a_report_whose_reader_has_gone_has_the_same_exit_code(write, text, code, unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pyos", "check", write(text)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment, timeout=100, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+def test_progress_and_warnings_that_nobody_reads_disturb_no_check(write):
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = (
+        "import sys, pyos.cli\nfrom pyos.check import command\n"
+        "command.QUIET = command.PROGRESS = 0\n"
+        "sys.exit(pyos.cli.main())"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "check",
+        "--budget=600",
+        write(ENDLESS.replace("main()", "main(*argv)")),
+        "--seed=1",
+    ]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=writer, timeout=100, check=False, text=True)
+    os.close(writer)
+    assert "600 schedules" in done.stdout
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_report_that_cannot_be_written_is_one_line_and_2(write):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "pyos", "check", write(RACY)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=100, check=False, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "pyos: cannot write to standard output: No space left on device\n"
+
+
+# --- odd programs
+
+
+def test_an_error_of_a_class_of_the_programs_own_is_the_same_in_each_run(check):
+    text = """
+        class Mine(Exception):
+            pass
+
+        def main():
+            def fails():
+                yield
+                raise Mine("own")
+
+            return [fails(), fails()]
+    """
+    code, out, _ = check(text, "--keep-going")
+    assert code == 1
+    assert out.count("raised Mine: own\n") == 1
+    assert "complete: every schedule that matters; 1 failure found" in out
+
+
+@pytest.mark.parametrize("options", [[], ["--jobs=2"]])
+def test_a_main_that_fails_when_it_is_called_again_is_2_with_its_traceback(check, options):
+    text = """
+        import json
+
+        def main():
+            json.calls = getattr(json, "calls", 0) + 1
+            if json.calls > 3:
+                del json.calls
+                raise RuntimeError("again")
+            return [work(), work()]
+
+        def work():
+            yield
+    """
+    try:
+        code, out, err = check(text, *options)
+    finally:
+        vars(json).pop("calls", None)  # of this process: with several, it is another that has failed
+    assert (code, out) == (2, "")
+    assert re.match(r'Traceback .*\n  File "\S*program.py", line 8, in main\n', err)
+    told = "main was called before, and now it raised RuntimeError: again"
+    assert err.endswith(f"\nRuntimeError: again\npyos: cannot check program.py: {told}\n")
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ("t = work(); return [t, t]", "the same generator is twice in the list of tasks"),
+        ("t = work(); next(t); return [t]", "work has started already: it is no new task"),
+        ("return [1]", "a task is a generator or coroutine object, not int"),
+        ("return 1", "a program is a generator, or a function that returns a list of them, not 1"),
+    ],
+)
+def test_tasks_that_are_none_are_named_in_one_line(check, made, message):
+    code, _, err = check(f"def work():\n    yield\n\ndef main():\n    {made}\n")
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_list_without_tasks_has_one_schedule(check):
+    code, out, _ = check("def main():\n    return []\n")
+    assert code == 0
+    assert "1 schedule by portfolio, complete" in out
+
+
+def test_an_error_with_a_huge_message_is_told_in_short_and_soon(check):
+    text = """
+        def main():
+            yield
+            raise ValueError("x" * 10_000_000)
+    """
+    code, out, _ = check(text)
+    assert code == 1
+    assert len(out) < 10_000
+    assert "... (10,000,000 characters)" in out
+
+
+def test_what_a_terminal_would_obey_is_escaped(check):
+    _, out, _ = check("def main():\n    yield\n    raise ValueError('\\x1b[2J \\x07 \\x9b')\n")
+    assert r"ValueError: \x1b[2J \x07 \x9b" in out
+    assert not set(out) & set("\x1b\x07\x9b")
+
+
+def test_options_are_not_abbreviated(check):
+    code, _, err = check(FAMILY, "--bud=3")
+    assert code == 2
+    assert "--bud=3" in err
+
+
+def test_notes_fit_100_columns(check):
+    out = check(ISOLATED, "--budget=50")[1]
+    assert "note: " in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("enum.Enum", "<C.RED: 1>"), ("", "<userland.program.C object>")])
+def test_outcomes_of_a_class_of_the_programs_own_are_counted_together(check, kind, shown):
+    text = f"""
+        import enum
+
+        class C({kind}):
+            RED = 1
+
+        def main():
+            order = []
+
+            def work(name):
+                yield
+                order.append(name)
+
+            return [work("a"), work("b")], lambda: "first" if order[0] == "a" else {"C.RED" if kind else "C()"}
+    """
+    _, out, _ = check(text)
+    counted = re.findall(r"^ +(\d+) x (.*)$", out, re.M)
+    assert sorted(name for _, name in counted) == sorted(["first", shown])
+    assert sum(int(count) for count, _ in counted) == int(re.search(r"(\d+) schedules", out)[1])
+
+
+# --- exact counts, as pyos.check has them (test_exact_counts.py)
+
+COUNTED = """
+    from pyos import Cell, Lock, NewTask, WaitTask
+
+    def yields(n):
+        for _ in range(n):
+            yield
+
+    def main(what, *numbers):
+        return globals()[what](*map(int, numbers))
+
+    def yielders(*counts):
+        return [yields(n) for n in counts]
+
+    def racy_variable():
+        value = [0]
+
+        def increment():
+            read = value[0]
+            yield
+            value[0] = read + 1
+
+        return [increment(), increment()], lambda: value[0]
+
+    def racy_cell():
+        cell = Cell(0)
+
+        def increment():
+            yield cell.store((yield cell.load()) + 1)
+
+        return [increment(), increment()]
+
+    def locked():
+        lock = Lock()
+
+        def locks():
+            yield lock.acquire()
+            yield
+            yield lock.release()
+
+        return [locks(), locks()]
+
+    def family():
+        first = yield NewTask(yields(0))
+        second = yield NewTask(yields(0))
+        yield WaitTask(first)
+        yield WaitTask(second)
+
+    def writers(n):
+        cell = Cell(0)
+
+        def write(value):
+            yield cell.store(value)
+
+        return [write(i) for i in range(n)]
+
+    def writer_and_readers(n):
+        cells = tuple(Cell(0) for _ in range(n))
+
+        def write():
+            for cell in cells:
+                yield cell.store(1)
+
+        def read(cell):
+            yield cell.load()
+
+        return [write(), *(read(cell) for cell in cells)]
+"""
+ALL = {  # words -> schedules under dfs, and under dpor with --isolated
+    "yielders 1 1": (6, 1),
+    "yielders 2 2": (20, 1),
+    "yielders 4 4": (252, 1),
+    "yielders 1 1 1": (90, 1),
+    "yielders 1 2 3": (1260, 1),
+    "racy_variable": (6, None),
+    "racy_cell": (20, 4),
+    "locked": (26, 4),
+    "family": (11, None),
+    "writers 4": (None, 24),
+    "writer_and_readers 5": (None, 32),
+}
+
+
+@pytest.mark.parametrize(("words", "counts"), ALL.items(), ids=ALL)
+def test_the_command_runs_exactly_so_many_schedules(check, words, counts):
+    for options, count in zip((["--strategy=dfs"], ["--strategy=dpor", "--isolated"]), counts):
+        if count is not None:
+            code, out, _ = check(COUNTED, "--budget=none", *options, args=words.split())
+            assert code == 0
+            assert re.match(rf"program\.py: {count} schedules? by \w+, complete", out)
+            if words == "racy_variable":
+                assert re.findall(r"^ +(\d) x (\d)$", out, re.M) == [("4", "1"), ("2", "2")]

@@ -22,6 +22,10 @@ CUT_SHORT = {"error", "assertion", "leak"}  # failures that end a run before its
 
 SUBTLE = {  # what each program shows only in another order -> the program
     "a ready task that is killed": (False, ((("kill", 2, "KILL", 0),), (("store", 1), ("yield",)), (("load",),))),
+    "a ready task that is stopped": (
+        True,
+        ((("up",),), (("spawn", (("finally", ("down",), ("kill", 2, "STOP", 0)),), False, False),)),
+    ),
     "what comes before the step of a ready task that is killed": (
         False,
         ((("get", 2),), (("spawn", (("kill", 1, "INT", 0),), False, True),), (("get", 2),)),

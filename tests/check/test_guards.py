@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
+import os
 import random
 import secrets
 import sys
@@ -45,10 +47,24 @@ def verdict(act):
         lambda: random.SystemRandom().random(),
         lambda: time.perf_counter_ns() + 1,
         lambda: random.seed(None),
+        lambda: time.process_time() + 1,
+        lambda: time.localtime().tm_year,
+        lambda: time.strftime("%H"),
+        lambda: os.fork() or os._exit(0),
+        lambda: os.system("true"),
+        lambda: os.popen("true").close(),
+        lambda: _thread.start_new_thread(int, ()),
     ],
 )
 def test_what_draws_on_behalf_of_the_program_is_reported_at_the_programs_line(act):
     assert verdict(act).startswith(f"{__file__}:{act.__code__.co_firstlineno}: ")
+
+
+@pytest.mark.parametrize(
+    "act", [lambda: time.localtime(0), lambda: time.ctime(0), lambda: time.strftime("%H", time.gmtime(0))]
+)
+def test_a_time_that_is_given_may_be_made_another_form_of(act):
+    assert verdict(act) is None
 
 
 def test_a_pool_of_threads_is_reported_at_the_programs_line():

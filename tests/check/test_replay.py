@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 import pyos
 from pyos import Choose, Random
-from pyos.check.replay import ReplayError, decode, encode, identity_of
+from pyos.check.replay import (
+    ReplayError,
+    decode,
+    encode,
+    first_that_differs,
+    identity_of,
+    marked_steps,
+    marks_of,
+)
 from tests.check.cases import cells, crossed, lost_update, ordered
 from tests.kernel.programs import yields
 
@@ -237,3 +245,93 @@ def test_a_lost_update_is_replayed_without_any_choice():
     (failure,) = pyos.check(lost_update).failures
     assert failure.replay.endswith(":")
     assert failure.choices == ()
+
+
+# --- marks: what was run is compared with what was run when the string was made
+
+
+def test_a_mark_is_a_hexadecimal_digit_after_each_of_the_first_steps_and_ever_fewer_after_them():
+    assert marked_steps(70) == [*range(1, 17), 20, 24, 28, 32, 40, 48, 56, 64]
+    assert marked_steps(3) == [1, 2, 3]
+    assert len(marked_steps(10_000)) < 60
+    assert re.fullmatch("[0-9a-f]{5}", marks_of(["a", "b", "c"]))
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=40), st.lists(st.sampled_from("abc"), max_size=40))
+def test_marks_of_another_run_differ_at_the_first_step_that_does_or_later(then, now):
+    differs = first_that_differs(marks_of(then), now)
+    if then == now:
+        assert differs is None
+    elif differs is not None:
+        first, last = differs
+        real = next((i for i, (a, b) in enumerate(zip(then, now)) if a != b), min(len(then), len(now))) + 1
+        assert last >= real
+        assert 1 <= first <= last <= len(now) + 1
+
+
+def test_a_run_without_marks_is_compared_with_nothing():
+    assert first_that_differs("", ["a"]) is None
+
+
+def test_the_hash_of_a_string_begins_with_the_programs_and_goes_on_with_its_runs():
+    (failure,) = pyos.check(crossed).failures
+    hashed = failure.replay.split(":")[1]
+    assert hashed.startswith(identity_of(crossed))
+    assert hashed[12:] == marks_of([row.mark for row in failure.rows])
+    without = failure.replay.replace(hashed, hashed[:12])
+    assert pyos.check(crossed, replay=without).failures[0].kind == failure.kind
+
+
+STEPS = {
+    "at another line": ("\n    yield cell.store(1)", r"now task 1 .*helper.py:3: Store\("),
+    "another trap": ("    yield cell.load()\n    yield cell.store(1)", r"now task 1 .*helper.py:2: Load\("),
+    "an end that comes too early": ("    raise ValueError", "now task 1 .*helper.py:2: its end"),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), STEPS.values(), ids=STEPS)
+def test_what_the_program_imports_has_changed_and_the_first_step_that_differs_is_named(tmp_path, body, message):
+    helper, program = tmp_path / "helper.py", tmp_path / "program.py"
+    helper.write_text("def write(cell):\n    yield cell.store(1)\n")
+    program.write_text(
+        textwrap.dedent(
+            """
+            from helper import write
+            from pyos import Cell
+
+            def main():
+                cell = Cell(0, "cell")
+                yield
+                yield from write(cell)
+                yield
+                assert (yield cell.load()) == 2
+            """
+        )
+    )
+
+    def check(*options):
+        command = [sys.executable, "-B", "-m", "pyos", "check", *options, str(program)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+
+    replay = re.search(r"--replay=(\S+)", check().stdout)[0]
+    assert check(replay).returncode == 1
+    helper.write_text(f"def write(cell):\n{body}\n    yield from ()\n")
+    changed = check(replay)
+    assert changed.returncode == 2
+    assert "Traceback" not in changed.stderr
+    assert re.search(
+        f"the program has diverged from the schedule at step 2, which was another .*: {message}", changed.stderr
+    )
+
+
+def test_a_program_in_another_folder_is_replayed_as_well(tmp_path):
+    texts = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "program.py"
+        path.write_text(textwrap.dedent(PROGRAM))
+        command = [sys.executable, "-m", "pyos", "check", *texts, str(path), "ann", "bob"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        assert found.returncode == 1, found.stderr
+        texts = re.findall(r"--replay=\S+", found.stdout)

@@ -177,6 +177,12 @@ def test_random_comes_everywhere_and_never_to_an_end():
     assert not strategy.complete
 
 
+@pytest.mark.parametrize("strategy", ["portfolio", "dfs", "dpor", "random", "pct", "delay", "production"])
+def test_a_program_without_any_choice_is_complete_after_one_schedule(strategy):
+    report = pyos.check(lambda: yields(3), strategy=strategy, budget=None)
+    assert (report.schedules, report.complete) == (1, True)
+
+
 def test_without_a_seed_it_is_0_and_the_report_says_so():
     assert report_of("random", budget=5).seed == 0
     assert report_of("random", budget=5, seed="x").seed == "x"
