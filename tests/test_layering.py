@@ -40,6 +40,7 @@ ORDER = """
     pyos.lib.dataflow
     pyos.kernel
     pyos.kernel.limits
+    pyos.kernel.collector
     pyos.kernel.tasks
     pyos.kernel.awaitables
     pyos.kernel.trampoline

@@ -142,6 +142,7 @@ class Kernel:
                         self._deliver(0.0)
                 else:
                     self.idle()
+        self.table.collector.thaw()
         if self.deadlock is not None:
             raise self.deadlock
         return self.init_status
@@ -195,6 +196,7 @@ class Kernel:
         self.table.closed = "the system has been closed"
         self._kill_all()
         self.async_gens.over = True
+        self.table.collector.thaw()
         self.readiness.close()
 
     def reset(self) -> None:
@@ -253,6 +255,7 @@ class Kernel:
 
     def idle(self) -> None:
         """Nothing is ready: wait until something is due, or see that nothing ever will be."""
+        self.table.collector.thaw()
         if self._at_standstill():
             self._standstill()
         else:

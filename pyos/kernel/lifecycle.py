@@ -107,14 +107,17 @@ class Lifecycle:
             name = str.__str__(name)  # not a subclass's: it goes into the log
         if trampoline.has_started(target):
             raise ValueError(f"{target.__name__} has started already: call the function again for a fresh one")
-        detached, linked = bool(detached), bool(linked)  # now, as their classes may be the user's
-        quota = parent.quota if parent else None
+        if detached is not False or linked is not False:
+            detached, linked = bool(detached), bool(linked)  # now, as their classes may be the user's
+        quota = None
+        if parent is not None:
+            quota = parent.quota
+            if program is None:
+                program = parent.program
         if limits is not None:
             quota = self._quota(limits, quota)
-        if program is None:
-            program = parent.program if parent else ""
         try:
-            task = kernel.table.add(parent, target, name or target.__name__, program, detached, quota)
+            task = kernel.table.add(parent, target, name or target.__name__, program or "", detached, quota)
         except LimitExceeded:
             target.close()
             raise
@@ -154,42 +157,57 @@ class Lifecycle:
     def bury(self, task: Task, status: ExitStatus, sender: int = 0) -> None:
         """The task has no frames left: record how it ended (`sender`: whose signal it was), and tell who waits."""
         kernel = self.kernel
+        table = kernel.table
         if task.dying is not None:
             kernel.signals.forget(task)
         if task.owned:
             self._release(task)
         if task.family is not None and task.family.links:
             self._end_links(task, task.family)
-        mother = kernel.table.tasks.get(task.parent)
-        linked = mother is not None and mother.family is not None and task in mother.family.links
+        mother = table.tasks.get(task.parent)
+        links = mother.family.links if mother is not None and mother.family is not None else ()
         waiters = task.waiters
         parent = mother if mother is not None and mother.status is None and not task.detached else None
-        kernel.table.bury(task, status, parent)
-        wake: Callable[[Task, ExitStatus], None] = kernel.scheduler.wake
+        table.bury(task, status, parent)
+        failed = status.error is not None
         told = raised = False
-        if linked:
+        if links and task in links:
             assert mother is not None
             told = raised = self._end_linked(task, mother, status, sender)
-        if status.error is not None and not raised:
-            wake = partial(Told(self._report).tell, kernel.scheduler)
-        if waiters:
-            for waiter in waiters:
-                if raised and waiter is mother:
-                    continue  # it has had LinkedTaskFailed instead
-                told = True
-                if waiter is parent:
-                    kernel.table.reap(parent, task)
-                wake(waiter, status)
-        if parent is not None and parent.wait is kernel.exits and parent.ticket is None and task.tid in kernel.table:
-            told = True
-            kernel.table.reap(parent, task)
-            wake(parent, status)
-        if status.error is not None and not told:
+        if waiters or (parent is not None and parent.wait is kernel.exits and parent.ticket is None):
+            told = self._tell(task, status, waiters or (), parent, mother if raised else None) or told
+        if failed and not told:
             self._report(status)
         if task.tid == 1:
             kernel.init_ended(status)
         elif parent is not None and parent.family is not None and len(parent.family.zombies) >= ZOMBIE_WARNING:
             self._warn_of_zombies(parent, parent.family)
+
+    def _tell(
+        self, task: Task, status: ExitStatus, waiters: Iterable[Task], parent: Task | None, raised_in: Task | None
+    ) -> bool:
+        """Wake who waits for the dead task, but for `raised_in`, which has had LinkedTaskFailed instead.
+
+        The parent reaps it. True if anybody was told.
+        """
+        kernel = self.kernel
+        table = kernel.table
+        wake: Callable[[Task, ExitStatus], None] = kernel.scheduler.wake
+        if status.error is not None and raised_in is None:
+            wake = partial(Told(self._report).tell, kernel.scheduler)
+        told = False
+        for waiter in waiters:
+            if waiter is raised_in:
+                continue
+            told = True
+            if waiter is parent:
+                table.reap(parent, task)
+            wake(waiter, status)
+        if parent is not None and parent.wait is kernel.exits and parent.ticket is None and task.tid in table:
+            told = True
+            table.reap(parent, task)
+            wake(parent, status)
+        return told
 
     def _release(self, task: Task) -> None:
         """Give up what the task owned, last come first."""

@@ -223,7 +223,10 @@ class EventObject(SyncObject):
 
     def wait_for(self, task: Task) -> Any:
         """Wait until it has happened."""
-        return None if self.happened else self.wait(task)
+        if self.happened:
+            return None
+        self.queue.append(task)
+        return self.scheduler.block(task, self)
 
     def set(self) -> None:
         """It has happened: wake all."""

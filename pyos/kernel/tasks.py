@@ -12,11 +12,11 @@ This module does not know what a trap is, nor why a task blocks or wakes.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyos.errors import LimitExceeded, TaskKilled
+from pyos.kernel.collector import Collector
 from pyos.status import ExitStatus
 
 if TYPE_CHECKING:
@@ -93,13 +93,28 @@ class Grantor(Protocol):
 class Family:
     """What a task knows of its children. Most tasks have none: without it, each would take 32 bytes more."""
 
-    __slots__ = ("living", "zombies", "links", "warned")
+    __slots__ = ("living", "zombies", "oldest", "links", "warned")
 
     def __init__(self) -> None:
         self.living = 0  # children that can still be waited for
-        self.zombies: OrderedDict[int, Task] = OrderedDict()  # dead children not waited for, in order of death
+        self.zombies: dict[int, Task] = {}  # dead children not waited for, in order of death
+        self.oldest: Iterator[int] = iter(())  # tids of some of them, dead before the others, and of some reaped since
         self.links: dict[Task, None] = {}  # living children that die with the task
         self.warned = False
+
+    def first_zombie(self) -> Task | None:
+        """The child that died first of those not waited for.
+
+        To ask the dict for its first would walk over the gap that each one taken out leaves at its front. An
+        OrderedDict leaves none, but costs 0.3 µs more a zombie, in time and in 80 bytes.
+        """
+        if not self.zombies:
+            return None
+        for tid in self.oldest:
+            if tid in self.zombies:
+                return self.zombies[tid]
+        self.oldest = iter(list(self.zombies))
+        return self.zombies[next(self.oldest)]
 
 
 class Task:
@@ -204,6 +219,8 @@ class TaskTable:
     def __init__(self, limit: int = MAX_TASKS) -> None:
         self.tasks: dict[int, Task] = {}
         self.limit = limit
+        self.collector = Collector()
+        self.peak = min(self.collector.peak, limit)  # when to look at either
         self.last_tid = 0
         self.closed: str | None = None  # why no more tasks are taken, once they are not
         self.zombies = 0
@@ -222,8 +239,11 @@ class TaskTable:
         if self.closed is not None and not always:
             raise LimitExceeded(f"no new tasks: {self.closed}")
         tasks = self.tasks
-        if len(tasks) >= self.limit and not always:
-            raise LimitExceeded(f"there are {len(tasks)} tasks already, the most this system takes")
+        if len(tasks) >= self.peak:
+            if len(tasks) >= self.limit and not always:
+                raise LimitExceeded(f"there are {len(tasks)} tasks already, the most this system takes")
+            self.collector.grown(len(tasks))
+            self.peak = min(self.collector.peak, self.limit)
         if quota is not None:
             quota.enter()
         tid = self.last_tid = self.last_tid + 1
@@ -291,10 +311,13 @@ class TaskTable:
         """The parent has waited for its dead child: forget the child."""
         family = parent.family
         assert family is not None
-        del family.zombies[zombie.tid]
+        tid = zombie.tid
+        del family.zombies[tid]
         if family.warned and not family.zombies:
-            family.zombies = OrderedDict()  # there were many, and no dict ever shrinks: 16 MB after a million
-        self._forget(zombie)
+            family.zombies = {}  # there were many, and no dict ever shrinks: 16 MB after a million
+        del self.tasks[tid]  # as `_forget` does, whose call would cost 0.05 of a wait's 0.5 µs
+        if zombie.quota is not None:
+            zombie.quota.leave()
         self.zombies -= 1
 
     def _forget(self, task: Task) -> None:

@@ -3,7 +3,6 @@
 import gc
 import sys
 import weakref
-from collections import OrderedDict
 
 import pytest
 
@@ -180,7 +179,7 @@ def test_a_parent_that_has_waited_for_very_many_zombies_gives_their_table_back(m
 
     init = kernel.spawn(main())
     kernel.run()
-    assert sizes == [sys.getsizeof(OrderedDict())] * 2
+    assert sizes == [sys.getsizeof({})] * 2
 
 
 def test_ten_thousand_zombies_are_warned_of_once_by_name(make_kernel, log, monkeypatch):

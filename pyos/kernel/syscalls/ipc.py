@@ -42,7 +42,7 @@ def behind(kernel: Kernel, handle: Any, *kinds: type[Handle]) -> Any:
     return found
 
 
-# The four busiest do first what `behind` does: 0.1 µs of a ping-pong's half.
+# The busiest do first what `behind` does: 0.1 µs of a ping-pong's half.
 
 
 @handles(Acquire)
@@ -65,7 +65,11 @@ def release(kernel: Kernel, task: Task, trap: Release) -> Any:
 
 @handles(WaitEvent)
 def wait_event(kernel: Kernel, task: Task, trap: WaitEvent) -> Any:
-    return behind(kernel, trap.event, Event).wait_for(task)
+    handle = trap.event
+    found = handle.kernel_object if type(handle) is Event else None
+    if found is None or found.home is not kernel.sync:
+        found = behind(kernel, handle, Event)
+    return found.wait_for(task)
 
 
 @handles(SetEvent)

@@ -111,8 +111,8 @@ def _wait_any(kernel: Kernel, task: Task) -> Any:
     family = task.family
     if family is None:
         return None
-    if family.zombies:
-        zombie = next(iter(family.zombies.values()))
+    zombie = family.first_zombie()
+    if zombie is not None:
         kernel.table.reap(task, zombie)
         return told(task, zombie.status)
     if not family.living:
