@@ -2,8 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# of 3.12 to 3.14, those that are here and are not PYTHON itself
-OTHERS = $(foreach v,3.12 3.13 3.14,$(shell python$(v) -c 'print("$(v)")' 2>/dev/null))
+# Each other CPython from 3.12 on that is here and starts, as 3.12=/path/to/it: by its name, or as one of pyenv's, whose
+# shims need not start. One of each minor version, and not PYTHON's own.
+ABOUT := import sys; v = sys.version_info; sys.implementation.name == "cpython" and print(f"{v[0]}.{v[1]}={sys.executable}")
+OTHERS := $(filter-out $(shell $(PYTHON) -c '$(ABOUT)' | cut -d= -f1)=%,$(shell \
+  for python in python3.12 python3.13 python3.14 $(wildcard $(HOME)/.pyenv/versions/3.1[234]*/bin/python3); do \
+    $$python -c '$(ABOUT)'; done 2>/dev/null | sort -u -t= -k1,1))
 
 .PHONY: boot test test-slow test-web test-others lint bench bench-table bench-quick course-1gb clean
 
@@ -19,10 +23,10 @@ test-slow: $(VENV)/dev
 test-web: $(VENV)/dev  # needs Debian's packages chromium and chromium-driver; its pictures are in build/web
 	$(BIN)/python -m pytest -m web tests/web
 
-test-others: $(addprefix test-on-,$(OTHERS))  # the kernel's tests on each other CPython that is found
+test-others: $(foreach other,$(OTHERS),test-on-$(firstword $(subst =, ,$(other))))  # the kernel's tests on each of them
 
-test-on-%:
-	python$* -m venv $(VENV)-$*
+test-on-%:  # test-on-3.12
+	$(or $(patsubst $*=%,%,$(filter $*=%,$(OTHERS))),python$*) -m venv $(VENV)-$*
 	$(VENV)-$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	$(VENV)-$*/bin/python -m pytest --quiet tests/kernel
 
