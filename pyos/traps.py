@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Coroutine, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from pyos.limits import Limits
 from pyos.signals import TERM, Signal
@@ -43,6 +43,15 @@ class Trap(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         answer: T = yield self
         return answer
+
+    if not TYPE_CHECKING:  # for a type checker, a trap cannot be iterated over
+
+        def __iter__(self) -> NoReturn:
+            """What `yield from` asks for; without this, Python's error would not say what to write."""
+            kind = type(self).__name__
+            raise TypeError(
+                f"{kind} is a trap: `yield {kind}(...)`, without `from` (in an async def: `await {kind}(...)`)"
+            )
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={getattr(self, name)!r}" for name in arguments_of(type(self)))

@@ -64,6 +64,7 @@ ORDER = """
     pyos.kernel.syscalls.ipc
     pyos.kernel.syscalls.introspection
     pyos.kernel.syscalls
+    pyos.kernel.mistakes
     pyos.kernel.loader
     pyos.usage
     pyos.kernel.running

@@ -13,7 +13,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable
 from functools import partial
-from types import CoroutineType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import LimitExceeded, LinkedTaskFailed, SliceExceeded, TaskExit, TaskKilled
@@ -23,6 +23,7 @@ from pyos.kernel.tasks import ZOMBIE_WARNING, Family, Task, WaitObject
 from pyos.limits import Limits
 from pyos.signals import KILL, TERM, Signal
 from pyos.status import ExitStatus
+from pyos.traps import Trap
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
@@ -289,7 +290,18 @@ def how_it_ended(error: BaseException) -> tuple[Any, BaseException | None, Signa
 
 def not_a_target(target: Any) -> TypeError:
     """The error for what cannot become a task."""
+    if issubclass(type(target), Trap):
+        trap = trampoline.class_name(type(target))
+        return TypeError(
+            f"a task is a generator or coroutine object, not {trap}, which is a trap: "
+            f"pass what a function returns that has `yield {trap}(...)` in it"
+        )
     name = getattr(target, "__name__", type(target).__name__)
+    if type(target) is AsyncGeneratorType:
+        return TypeError(
+            f"a task is a generator or coroutine object, and {name} is an async generator: "
+            "in an async def, a trap is awaited and not yielded"
+        )
     if callable(target):
         return TypeError(f"{name} is a function: call it, and pass the generator it returns ({name}(...))")
     return TypeError(f"a task is a generator or coroutine object, not {type(target).__name__}")

@@ -14,25 +14,16 @@ import inspect
 import os
 import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType, TracebackType
 from typing import Any
 
-from pyos import handles, traps
+from pyos import traps
 from pyos.errors import ProgramError
+from pyos.kernel.mistakes import mistakes, names_of_pyos
 
 FORBIDDEN = "pyos.kernel"
 PACKAGE = os.path.dirname(os.path.abspath(traps.__file__))  # an installed pyos has userland/ in it
-TRAP_NAMES = frozenset(
-    name for name, kind in vars(traps).items() if isinstance(kind, type) and issubclass(kind, traps.Trap)
-)
-
-HANDLE_METHODS = {  # of the classes of handles: what builds a trap
-    name: [method for method in vars(kind) if not method.startswith("_") and callable(getattr(kind, method))]
-    for name, kind in vars(handles).items()
-    if isinstance(kind, type) and issubclass(kind, handles.Handle) and kind is not handles.Handle
-}
 
 
 class Loader:
@@ -63,8 +54,8 @@ class Loader:
         with open(path, "rb") as file:
             tree = parse(file.read(), path)
         check_imports(tree, path)
-        for line, name in forgotten_yields(tree):
-            self.log(f"warning: {path}:{line}: {name}(...) does nothing without yield: `yield {name}(...)`")
+        for line, what in mistakes(tree):
+            self.log(f"warning: {path}:{line}: {what}")
         code: CodeType = compile(tree, path, "exec", dont_inherit=True)
         return code
 
@@ -81,6 +72,12 @@ class Loader:
         return main
 
     def _call(self, main: Any, path: str, argv: Sequence[Any]) -> Any:
+        if inspect.isasyncgenfunction(main):
+            raise ProgramError(
+                f"main in {path} is an async generator: in an async def, a trap is awaited and not yielded "
+                "(`await Sleep(1)`)",
+                path=path,
+            )
         if not inspect.isgeneratorfunction(main) and not inspect.iscoroutinefunction(main):
             raise ProgramError(
                 f"main in {path} is neither a generator nor an async function: it never yields to the kernel", path=path
@@ -155,16 +152,6 @@ def check_holdings(module: ModuleType, path: str) -> None:
         kind = value if isinstance(value, type | FunctionType) else type(value)
         if forbidden(value.__name__ if isinstance(value, ModuleType) else str(kind.__module__)):
             raise refuse(path)
-
-
-def names_of_pyos(tree: ast.AST) -> set[str]:
-    """The names under which a program has the package `pyos`."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {a.asname for a in node.names if a.name == "pyos" and a.asname}
-            names |= {"pyos" for a in node.names if a.name.partition(".")[0] == "pyos" and not a.asname}
-    return names
 
 
 def imported(node: ast.AST, packages: set[str]) -> list[str]:
@@ -244,74 +231,6 @@ def is_of_pyos(namespace: Any) -> bool:
 def package_of(namespace: Any) -> str:
     """What relative imports in these globals are relative to; "" for nothing, as in a program."""
     return str(namespace.get("__package__") or str(namespace.get("__name__")).rpartition(".")[0])
-
-
-# --- the commonest mistake
-
-
-def forgotten_yields(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and name, as written, of each trap that is built as a bare statement, or in one that is a tuple."""
-    makers = names_of(tree, TRAP_NAMES, "pyos.traps").keys() | methods_of_handles(tree)
-    bare = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
-    values = [value for node in bare for value in (node.elts if isinstance(node, ast.Tuple) else [node])]
-    calls = [value for value in values if isinstance(value, ast.Call)]
-    for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
-        if (written := ast.unparse(call.func)) in makers:
-            yield call.lineno, written
-
-
-def names_of(tree: ast.AST, wanted: Container[str], module: str) -> dict[str, str]:
-    """The names, as a program writes them, of what it has of `pyos`: what each stands for."""
-    exported = [name for name in (*TRAP_NAMES, *HANDLE_METHODS) if name in wanted]
-    found = {f"{package}.{name}": name for package in names_of_pyos(tree) for name in exported}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module in ("pyos", module):
-            found |= {a.asname or a.name: a.name for a in node.names if a.name in wanted}
-            found |= {name: name for a in node.names if a.name == "*" for name in exported}
-    return found
-
-
-def methods_of_handles(tree: ast.AST) -> set[str]:
-    """`lock.release` and the like, for each name that is bound in the program to new handles of one kind alone."""
-    kinds = names_of(tree, HANDLE_METHODS, "pyos.handles")
-    handles: dict[str, set[str]] = {}
-    bound: Counter[str] = Counter()  # how often a name is bound to anything
-    for node in ast.walk(tree):
-        bound[binding(node)] += 1
-        for name, value in assigned(node):
-            if isinstance(value, ast.Call) and (kind := kinds.get(ast.unparse(value.func))):
-                handles.setdefault(name, set()).add(kind)
-                bound[name] -= 1
-    return {
-        f"{name}.{method}"
-        for name, found in handles.items()
-        if not bound[name] and len(found) == 1
-        for method in HANDLE_METHODS[found.pop()]
-    }
-
-
-def binding(node: ast.AST) -> str:
-    """The name that this piece of source binds, as a target, parameter, import, function or other; "" for none."""
-    if isinstance(node, ast.Name):
-        return "" if isinstance(node.ctx, ast.Load) else node.id
-    if isinstance(node, ast.keyword):
-        return ""  # of a call
-    if isinstance(node, ast.alias):
-        return node.asname or node.name.partition(".")[0]
-    return str(getattr(node, "arg", None) or getattr(node, "name", None) or "")
-
-
-def assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
-    """The names that a statement binds, each with its value, where both can be seen."""
-    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
-        return
-    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-        pairs = [(target, node.value)]
-        if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-            pairs = list(zip(target.elts, node.value.elts))
-        for place, value in pairs:
-            if isinstance(place, ast.Name):
-                yield place.id, value
 
 
 # --- what is shown of an error while loading

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from operator import length_hint
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import BadTrap
@@ -22,6 +22,7 @@ from pyos.kernel import trampoline
 from pyos.kernel.choice import RunQueue
 from pyos.kernel.tasks import Grantor, Skip, Task, WaitObject
 from pyos.kernel.trampoline import BLOCKED, describe
+from pyos.traps import Trap
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
@@ -306,5 +307,7 @@ def hint_for(yielded: Any) -> str:
     if callable(yielded):
         return "did you mean to call it?"
     if hasattr(kind, "__anext__"):
-        return "an async generator is used with `async for`"
+        return "an async generator is used with `async for`; in an async def, a trap is awaited and not yielded"
+    if kind in (tuple, list) and any(issubclass(type(item), Trap | GeneratorType | CoroutineType) for item in yielded):
+        return "one is yielded at a time; for several at once, start a task for each (NewTask)"
     return USE_RETURN

@@ -62,6 +62,7 @@ async def async_generator():
 
 NAMELESS = (Nameless("NamelessClass", (), {}),)
 RETURN = "to return a value from a subroutine use return"
+ONE = "one is yielded at a time; for several at once, start a task for each (NewTask)"
 
 WRONG = {
     "number": (42, "yielded 42, which is not a trap: " + RETURN),
@@ -69,7 +70,12 @@ WRONG = {
     "bytes": (b"data", RETURN),
     "false": (False, RETURN),
     "list": ([1, 2], "yielded [1, 2], which is not a trap: " + RETURN),
-    "list of traps": ([GetTid()], r"yielded [GetTid()], which is not a trap: " + RETURN),
+    "list of traps": ([GetTid()], "yielded [GetTid()], which is not a trap: " + ONE),
+    "tuple of traps": (
+        (Sleep(1), Sleep(2)),
+        "yielded (Sleep(seconds=1), Sleep(seconds=2)), which is not a trap: " + ONE,
+    ),
+    "tuple with a generator": ((1, function()), ONE),
     "tuple": ((1, 2), RETURN),
     "dict": ({}, RETURN),
     "long list": (list(range(1000)), re.compile(r"yielded \[0, 1.{,60}\.\.\., which is not a trap: " + RETURN)),
@@ -136,7 +142,24 @@ def test_an_async_generator_is_a_bad_trap_with_its_hint(run):
     def main():
         return str((yield outcome(async_generator())))
 
-    assert "an async generator is used with `async for`" in run(main()).value
+    message = run(main()).value
+    assert "an async generator is used with `async for`; in an async def, a trap is awaited and not yielded" in message
+
+
+@pytest.mark.parametrize("use", [list, iter, lambda trap: [*trap]])
+def test_a_trap_that_is_iterated_over_says_that_it_is_yielded_without_from(use):
+    with pytest.raises(TypeError, match=r"Sleep is a trap: `yield Sleep\(\.\.\.\)`, without `from`"):
+        use(Sleep(1))
+
+
+def test_yield_from_a_trap_says_that_it_is_yielded_without_from(run):
+    def main():
+        try:
+            yield from Sleep(1)
+        except TypeError as error:
+            return str(error)
+
+    assert "Sleep is a trap: `yield Sleep(...)`, without `from`" in run(main()).value
 
 
 def test_a_bad_trap_is_a_type_error(run):

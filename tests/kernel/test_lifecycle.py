@@ -73,9 +73,23 @@ def test_an_async_generator_is_no_task(run):
         yield 1
 
     def main():
-        return type((yield outcome(NewTask(agen()))))
+        return (yield outcome(NewTask(agen())))
 
-    assert run(main()).value is TypeError
+    error = run(main()).value
+    assert type(error) is TypeError
+    assert str(error) == (
+        "a task is a generator or coroutine object, and agen is an async generator: "
+        "in an async def, a trap is awaited and not yielded"
+    )
+
+
+def test_a_trap_is_no_task(run):
+    def main():
+        return (yield outcome(NewTask(Sleep(1))))
+
+    error = run(main()).value
+    assert type(error) is TypeError
+    assert "not Sleep, which is a trap: pass what a function returns that has `yield Sleep(...)` in it" in str(error)
 
 
 def test_a_started_generator_is_refused(run):

@@ -378,6 +378,22 @@ def test_a_method_of_what_may_be_no_handle_is_not_warned_of(load, log, body):
     assert log == []
 
 
+@pytest.mark.parametrize(
+    "statement", ["with (yield lock.acquire()):", "with lock.acquire():", "with x, (yield lock.acquire()) as held:"]
+)
+def test_a_with_that_does_not_release_a_lock_is_warned_of(load, log, tmp_path, statement):
+    load(f"from pyos import Lock\nlock = Lock()\ndef main():\n    {statement}\n        yield\n").close()
+    assert log == [
+        f"warning: {tmp_path}/program.py:4: `with` does not release what lock.acquire() has taken (it answers None): "
+        "`yield lock.acquire()`, then `try: ... finally: yield lock.release()`"
+    ]
+
+
+def test_a_with_of_something_else_is_not_warned_of(load, log):
+    load("def main():\n    with (yield sub()), open('x') as file:\n        yield\n").close()
+    assert log == []
+
+
 def test_a_tuple_of_traps_is_warned_of_trap_by_trap(load, log):
     load("from pyos import Sleep, GetTid\ndef main():\n    (Sleep(3), 4)\n    Sleep(1), GetTid()\n    yield\n").close()
     assert [(line.split(":")[2], line.split()[2]) for line in log] == [
@@ -490,7 +506,6 @@ def test_a_program_without_main_says_what_to_define(load, tmp_path, source):
     [
         "def main():\n    pass\n",
         "def main():\n    raise AssertionError('it was called')\n",
-        "async def main():\n    yield\n",
         "main = 3\n",
         "class main:\n    pass\n",
         "def m():\n    yield\nmain = m()\n",
@@ -506,6 +521,13 @@ def test_a_main_of_another_kind_is_refused_without_being_called(load, source):
 def test_arguments_that_main_does_not_take_are_refused_with_its_usage(load, argv):
     with pytest.raises(ProgramError, match=r"cannot be called so: .*; usage: main\(first, second='x'\)"):
         load("def main(first, second='x'):\n    yield\n", *argv)
+
+
+def test_an_async_main_that_yields_is_told_to_await(load):
+    with pytest.raises(
+        ProgramError, match=r"is an async generator: in an async def, a trap is awaited and not yielded"
+    ):
+        load("from pyos import Sleep\nasync def main():\n    yield Sleep(1)\n")
 
 
 # --- at the command line
