@@ -9,7 +9,7 @@ import pytest
 import pyos
 from pyos import Exit, GetTime, Sleep, traps
 from pyos.kernel.syscalls import HANDLERS
-from pyos.manual import all_traps, page, signature, summary, trap_table
+from pyos.manual import all_handles, all_traps, page, signature, summary, trap_table
 from tests.system import ROOT
 
 KINDS = pytest.mark.parametrize("kind", all_traps(), ids=lambda kind: kind.__name__)
@@ -65,10 +65,39 @@ def test_how_calls_are_written():
     assert not any(re.search("[<:]|->", signature(kind)) for kind in all_traps())  # no annotations, no reprs
 
 
-def test_the_list_has_a_line_for_each_trap():
+def test_the_list_has_a_line_for_each_trap_and_each_handle():
     lines = page(None).splitlines()
-    assert [line.split()[0] for line in lines] == [kind.__name__ for kind in all_traps()]
-    assert len({line.index(summary(kind)) for line, kind in zip(lines, all_traps())}) == 1  # in a column
+    kinds = [*all_traps(), *all_handles()]
+    assert [line.split()[0] for line in lines] == [kind.__name__ for kind in kinds]
+    assert len({line.index(summary(kind)) for line, kind in zip(lines, kinds)}) == 1  # in a column
+
+
+def test_the_manual_knows_every_handle():
+    names = {kind.__name__ for kind in all_handles()}
+    assert names == {"Lock", "Semaphore", "Event", "Condition", "Channel", "Cell"} <= set(pyos.__all__)
+
+
+def test_a_page_of_a_handle_says_what_each_method_does():
+    assert page("lock") == page("Lock")
+    assert page("Lock").splitlines() == [
+        "Lock(name=None)",
+        "",
+        "A lock that one task holds at a time. Not reentrant; released with a log line if its holder dies.",
+        "",
+        "yield lock.acquire()",
+        "    take the lock, in order of asking. ValueError if the caller holds it already.",
+        "yield lock.release()",
+        "    give the lock to the next. PermissionError if the caller does not hold it.",
+    ]
+    assert "yield condition.notify(n=1)\n    let up to `n` waiters go on" in page("Condition")
+
+
+@pytest.mark.parametrize("kind", all_handles(), ids=lambda kind: kind.__name__)
+def test_every_method_of_a_handle_is_explained(kind):
+    made = [name for name, value in vars(kind).items() if not name.startswith("_") and inspect.isfunction(value)]
+    assert made
+    for name in made:
+        assert re.search(rf"^yield {kind.__name__.lower()}\.{name}\(.*\)\n    \w.*\.$", page(kind.__name__), re.M)
 
 
 def test_a_page_is_found_in_any_case():
