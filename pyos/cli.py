@@ -1,7 +1,7 @@
 """The command line: `python -m pyos boot PROGRAM [ARG...]`, `check PROGRAM [ARG...]`, `man [TRAP]`, `lesson`, `new`.
 
-Exit code of boot: init's integer value (None is 0), 1 for an uncaught error, 2 for anything that fails before the first
-step, 3 for a deadlock, 128+n when signal n ended it. That of check: 0 nothing found, 1 a failure, 2 as above.
+Exit code of boot: init's integer value modulo 256 (None is 0), 1 for an uncaught error, 2 for what fails before the
+first step, 3 for a deadlock, 128+n when signal n ended it. That of check: 0 nothing found, 1 a failure, 2 as above.
 
 Who reads the standard output may go before its end, as `head` does. Of what pyos prints itself that changes nothing. A
 task that prints has BrokenPipeError raised; an init that ends by it, ends boot without a word, and with 128+SIGPIPE
@@ -70,8 +70,12 @@ def parser() -> Parser:
     args.required = False  # else argparse names it as missing beside the program
     boot.set_defaults(run=boot_program)
     command.add_to(commands)
-    man = commands.add_parser("man", help="explain a trap, or list them all", description="Explain a trap.")
-    man.add_argument("trap", nargs="?", help="its name, for example Sleep")
+    man = commands.add_parser(
+        "man",
+        help="explain a trap or an object like Lock, or list them all",
+        description="Explain a trap, or an object that tasks share.",
+    )
+    man.add_argument("trap", nargs="?", metavar="NAME", help="its name, for example Sleep or Lock")
     man.set_defaults(run=print_manual)
     add_commands(commands)
     return top
@@ -185,7 +189,7 @@ def boot_program(options: argparse.Namespace) -> int:
         assert status is not None
         if status.error is not None and not caught.terminated and nobody_reads(status.error):
             return 128 + signal.SIGPIPE
-        if not isinstance(status.value, int | None):
+        if status.value is not None and not issubclass(type(status.value), int):
             if kernel.init_called_sys_exit:
                 say_as_python(status.value)
                 return exit_code(status, Signal.TERM) if caught.terminated else 1
@@ -217,10 +221,10 @@ def raise_descriptor_limit() -> None:
 
 
 def print_manual(options: argparse.Namespace) -> int:
-    """Print a trap's manual page."""
+    """Print the manual page of a trap, or of an object that tasks share."""
     text = page(options.trap)
     if text is None:
-        raise UsageError(f"there is no trap {options.trap} (see pyos man)")
+        raise UsageError(f"there is no trap or object {options.trap} (see pyos man)")
     return write_out(0, text + "\n")
 
 

@@ -264,7 +264,7 @@ LIMIT = "NAME=VALUE with one of max_tasks, max_mailbox, max_slice"
         ),
         (["--nope"], "the following arguments are required: COMMAND (see pyos --help)"),
         ([], "the following arguments are required: COMMAND (see pyos --help)"),
-        (["man", "Nope"], "there is no trap Nope (see pyos man)"),
+        (["man", "Nope"], "there is no trap or object Nope (see pyos man)"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(refused, args, message):

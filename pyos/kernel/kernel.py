@@ -358,10 +358,10 @@ class RunningInThisThread:
 
 
 def exit_code(status: ExitStatus, ended_by: Signal | int | None = None) -> int:
-    """What a process reports: 128+n for a signal, 1 for an error, else init's integer value."""
+    """What a process reports: 128+n for a signal, 1 for an error, else init's integer value, modulo 256."""
     signal = ended_by or status.signal
     if signal:
         return 128 + int(signal)
     if status.error is not None:
         return 1
-    return int(status.value) & 0xFF if isinstance(status.value, int) else 0
+    return int.__index__(status.value) & 0xFF if issubclass(type(status.value), int) else 0

@@ -1,10 +1,12 @@
-"""How a task ended, for a person and as a number."""
+"""How a task ended, for a person and as a number. Nothing here fails, though values and errors are the task's own."""
 
 from __future__ import annotations
 
 import traceback
 
 from pyos.status import ExitStatus
+
+LONGEST = 200  # characters of a value that are shown
 
 
 def exit_code(status: ExitStatus) -> int:
@@ -13,7 +15,7 @@ def exit_code(status: ExitStatus) -> int:
         return 128 + status.signal
     if status.error is not None:
         return 1
-    return status.value if isinstance(status.value, int) else 0
+    return int.__index__(status.value) if issubclass(type(status.value), int) else 0
 
 
 def ending(status: ExitStatus) -> str:
@@ -21,10 +23,32 @@ def ending(status: ExitStatus) -> str:
     if status.signal is not None:
         return f"was killed by {status.signal.name}"
     if status.error is not None:
-        return f"died of an uncaught {type(status.error).__name__}"
-    return f"ended with {0 if status.value is None else repr(status.value)}"
+        return f"died of an uncaught {class_name(type(status.error))}"
+    return f"ended with {0 if status.value is None else described(status.value)}"
 
 
 def last_words(status: ExitStatus) -> str:
     """The traceback of the error it died of, or ""; whoever waits for a task is the one to show it."""
-    return "" if status.error is None else "".join(traceback.format_exception(status.error))
+    if status.error is None:
+        return ""
+    try:
+        return "".join(traceback.format_exception(status.error))
+    except Exception as failure:
+        return f"{class_name(type(status.error))}, which cannot be printed: that raised {class_name(type(failure))}\n"
+
+
+def described(value: object) -> str:
+    """A value in one line that is not too long. (Python prints no int of more than 4300 digits.)"""
+    try:
+        text = " ".join(str.__str__(repr(value)).splitlines())
+    except (Exception, SystemExit, KeyboardInterrupt) as failure:
+        return (
+            f"a value that cannot be printed: {class_name(type(value))}, whose repr raised {class_name(type(failure))}"
+        )
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def class_name(kind: type) -> str:
+    """The name of a class, whatever its metaclass says."""
+    name: str = type.__dict__["__name__"].__get__(kind)
+    return name

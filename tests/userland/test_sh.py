@@ -84,13 +84,18 @@ def test_exit_leaves_the_rest_undone(sh, line, code):
     assert sh("kill 99", line, "hello")[:2] == (code, "")
 
 
-@pytest.mark.parametrize("line", ["exit soon", "exit -1", "exit 1 2", "exit " + "9" * 5000])
+@pytest.mark.parametrize("line", ["exit soon", "exit -1", "exit 1 2"])
 def test_exit_used_wrongly_leaves_nothing(sh, line):
     assert sh(line, "hello", "kill 99") == (
         1,
         "Hello, world, from task 3!\n",
         "sh: usage: exit [STATUS]\nsh: there is no task 99\n",
     )
+
+
+@pytest.mark.parametrize("status", ["256", "300", "9" * 5000])
+def test_exit_with_more_than_a_process_can_report_leaves_nothing(sh, status):
+    assert sh(f"exit {status}", "kill 99") == (1, "", "sh: an exit status is at most 255\nsh: there is no task 99\n")
 
 
 # --- run
@@ -200,7 +205,74 @@ def test_wait_waits_for_all_of_the_shells_children(sh, program):
 def test_wait_takes_one_task_and_its_status(sh, program):
     path = program("def main(n):\n    yield Sleep(int(n))\n    return int(n)\n")
     code, out, _ = sh(f"{path} 4 &", f"{path} 9 &", "wait 4")
-    assert (code, out) == (9, "[3]\n[4]\n[4] prog ended with 9\n")
+    assert (code, out) == (9, "[3]\n[4]\n[4] prog ended with 9\n[3] prog ended with 4\n")
+
+
+def test_a_job_that_has_ended_is_announced_before_the_next_line(sh, program):
+    path = program("def main(n):\n    yield Sleep(int(n))\n    return int(n)\n")
+    code, out, err = sh(f"{path} 4 &", "sleep 9", "hello", "wait 3")
+    assert out == "[3]\n[3] prog ended with 4\nHello, world, from task 5!\n"
+    assert (code, err) == (4, "")  # its status can be asked for once
+
+
+@pytest.mark.parametrize(("last", "code"), [("wait", 4), ("wait\nwait", 0), ("wait 3\nwait 3", 127)])
+def test_the_status_of_an_announced_job_is_answered_once(sh, program, last, code):
+    path = program("def main(n):\n    yield Sleep(int(n))\n    return int(n)\n")
+    assert sh(f"{path} 4 &", "sleep 9", *last.split("\n"))[:2] == (code, "[3]\n[3] prog ended with 4\n")
+
+
+def test_an_announced_job_that_died_has_had_its_traceback_logged(sh, program, log):
+    path = program("def main():\n    yield Sleep(1)\n    1 / 0\n")
+    assert sh(f"{path} &", "sleep 2", "hello")[1:] == (
+        "[3]\n[3] prog died of an uncaught ZeroDivisionError\nHello, world, from task 5!\n",
+        "",
+    )
+    assert len(log) == 1
+
+
+UNPRINTABLE = {
+    "10 ** 5000": "int, whose repr raised ValueError",
+    "Odd()": "Odd, whose repr raised ZeroDivisionError",
+    "OddInt(7)": "OddInt, whose repr raised ZeroDivisionError",
+}
+ODD = """
+def fail(*_):
+    1 / 0
+
+
+class Odd:
+    __repr__ = __bool__ = __eq__ = __str__ = fail
+    __class__ = property(fail)
+
+
+class OddInt(int):
+    __repr__ = __bool__ = __eq__ = __str__ = __int__ = __index__ = fail
+
+
+class OddError(Exception):
+    __repr__ = __str__ = fail
+
+"""
+
+
+@pytest.mark.parametrize("value", UNPRINTABLE)
+@pytest.mark.parametrize("ampersand", ["", "&"])
+def test_a_value_that_cannot_be_printed_does_not_break_the_shell(sh, program, value, ampersand):
+    path = program(f"{ODD}\ndef main():\n    yield\n    return {value}\n")
+    code, out, err = sh(f"{path} {ampersand}", "wait", "hello")
+    assert code == 0
+    assert out.endswith("Hello, world, from task 4!\n")
+    assert "Traceback" not in err
+    assert ampersand or value != "Odd()" or err.endswith(f"a value that cannot be printed: {UNPRINTABLE[value]}\n")
+    if ampersand:
+        assert f"[3] prog ended with a value that cannot be printed: {UNPRINTABLE[value]}\n" in out
+
+
+def test_an_error_that_cannot_be_printed_does_not_break_the_shell(sh, program):
+    path = program(f"{ODD}\ndef main():\n    yield\n    raise OddError\n")
+    code, out, err = sh(path, "hello")
+    assert (code, out) == (0, "Hello, world, from task 4!\n")
+    assert err.startswith("sh: task 3 (prog) died of an uncaught OddError\n")
 
 
 def test_wait_shows_what_a_task_died_of(sh, program):
@@ -215,6 +287,7 @@ def test_wait_shows_what_a_task_died_of(sh, program):
     [
         ("wait 99", 127, "there is no task 99"),
         ("wait 2", 2, "a shell cannot wait for itself"),
+        ("wait 1", 2, "task 1 will not end before this shell, which it has started"),
         ("wait x", 2, "a tid is a number, not x"),
         ("wait ²", 2, "a tid is a number, not ²"),
         ("kill", 2, "usage: kill [-SIGNAL] TID..."),
@@ -252,6 +325,12 @@ def test_kill_takes_several_tids_and_names_those_that_are_gone(sh):
     assert (code, err) == (0, "sh: there is no task 99\n")
     assert out.count("was killed by TERM") == 2
     assert out.splitlines()[-1].split()[:2] == ["2", "1"]  # and nothing is left of them
+
+
+def test_killing_init_says_that_it_shuts_the_system_down():
+    done = pyos("boot", INIT, stdin="kill -STOP 1\nkill -CONT 1\nkill 1\n")
+    assert done.stdout.count("task 1 is init: when it ends, the system shuts down\n") == 1
+    assert done.stderr == ""
 
 
 def test_killing_the_shell_ends_it(execute, stdin):

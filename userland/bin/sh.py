@@ -7,6 +7,8 @@ import traceback
 
 from pyos import (
     INT,
+    KILL,
+    TERM,
     Exec,
     ExitStatus,
     Foreground,
@@ -15,6 +17,7 @@ from pyos import (
     Program,
     ProgramError,
     Signal,
+    TaskInfo,
     TaskKilled,
     Tasks,
     WaitTask,
@@ -25,6 +28,7 @@ from pyos.lib.ps import table
 
 PROMPT = "pyos$ "
 NOT_RUNNABLE, NOT_FOUND = 126, 127  # as in other shells
+MOST = 255  # of a process's exit status
 DIGITS = 18  # of a number that is typed; Python converts no more than 4300
 
 
@@ -47,6 +51,8 @@ class Shell:
         self.status = 0
         self.ended = False
         self.foreground: tuple[int, ...] = ()  # who has the terminal when no job does: a shell with a prompt
+        self.jobs: set[int] = set()  # in the background, and not known to have ended
+        self.announced: dict[int, int] = {}  # the codes of those that have, until somebody waits for them
 
     def serve(self, lines: LineReader, prompt: str) -> Program:
         """Execute lines until they end, or `exit` does. With a prompt, an interrupt only leads to the next one."""
@@ -55,6 +61,7 @@ class Shell:
             yield Foreground(*self.foreground)
         while not self.ended:
             try:
+                yield self.announce()
                 print(prompt, end="", flush=True)
                 line = yield lines.readline()
                 if not line:
@@ -65,6 +72,15 @@ class Shell:
                     raise
                 self.status = 128 + INT
                 print()
+
+    def announce(self) -> Program:
+        """Say which jobs have ended since the last line."""
+        if self.jobs:
+            for ended in [t.tid for t in (yield Tasks()) if t.tid in self.jobs and t.state == "zombie"]:
+                status = yield WaitTask(ended)
+                print(f"[{ended}] {status.name} {ending(status)}")  # what it died of was logged when it did
+                self.jobs.discard(ended)
+                self.announced[ended] = exit_code(status)
 
     def execute(self, line: str) -> Program:
         """Run one line; its status is kept."""
@@ -100,6 +116,8 @@ class Shell:
             raise Failure("usage: kill [-SIGNAL] TID...")
         status = 0
         for tid in map(a_tid, names):
+            if tid == 1 and signal in (TERM, INT, KILL):
+                print("task 1 is init: when it ends, the system shuts down")
             if not (yield KillTask(tid, signal, reason="kill from the shell")):
                 complain(f"there is no task {tid}")
                 status = 1
@@ -115,12 +133,13 @@ class Shell:
             raise Failure("usage: run PROGRAM [ARG...] [&]")
         tid = yield self.start(*words)
         if background:
+            self.jobs.add(tid)
             print(f"[{tid}]")
             return 0
         status = yield self.in_foreground(tid)
         if status.signal is not None and self.foreground:
             print()  # behind the ^C that the terminal may have shown
-        if not status.ok or exit_code(status) != (status.value or 0):  # a number says what it has to by itself
+        if not status.ok or not issubclass(type(status.value), int | type(None)):  # a number says it all by itself
             complain(f"task {tid} ({status.name}) {ending(status)}\n{last_words(status)}".rstrip())
         return exit_code(status)
 
@@ -154,19 +173,28 @@ class Shell:
             tid = a_tid(args[0])
             if tid == me:
                 raise Failure("a shell cannot wait for itself")
+            if tid in ancestors(me, (yield Tasks())):
+                raise Failure(f"task {tid} will not end before this shell, which it has started")
+            if tid in self.announced:
+                return self.announced.pop(tid)
             status = yield WaitTask(tid)
             if status is None:
                 raise Failure(f"there is no task {tid}", NOT_FOUND)
+            self.jobs.discard(tid)
             return report(status)
-        code = 0
+        codes = list(self.announced.values())
+        self.announced.clear()
         while (status := (yield WaitTask())) is not None:
-            code = report(status)
-        return code
+            codes.append(report(status))
+            self.jobs.discard(status.tid)
+        return codes[-1] if codes else 0
 
     def do_exit(self, *args: str) -> Program:
         """exit [STATUS]             leave the shell, which shuts the system down"""
-        if args[1:] or not all(map(str.isdecimal, args)) or len("".join(args)) > DIGITS:
+        if args[1:] or not all(map(str.isdecimal, args)):
             raise Failure("usage: exit [STATUS]")
+        if args and (len(args[0]) > DIGITS or int(args[0]) > MOST):
+            raise Failure(f"an exit status is at most {MOST}")
         self.ended = True
         return int(args[0]) if args else self.status
         yield
@@ -197,6 +225,15 @@ def a_tid(text: str) -> int:
     if len(text) > DIGITS:
         raise Failure(f"a tid has at most {DIGITS} digits")
     return int(text)
+
+
+def ancestors(tid: int, tasks: list[TaskInfo]) -> set[int]:
+    """Those that a task descends from."""
+    parents = {task.tid: task.parent for task in tasks}
+    found = set()
+    while tid := parents.get(tid, 0):
+        found.add(tid)
+    return found
 
 
 def signal_named(text: str) -> Signal:

@@ -14,9 +14,12 @@ EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # what pa
 
 
 def main(port: str = "0") -> Program:
+    if not (port.isascii() and port.isdecimal() and len(port) < 9 and int(port) <= 65535):
+        print(f"echo: cannot listen on {HOST}:{port}: a port is a number from 0 to 65535")
+        return 1
     try:
         server = listen(HOST, int(port))
-    except (OSError, ValueError, OverflowError) as error:
+    except OSError as error:
         print(f"echo: cannot listen on {HOST}:{port}: {error}")
         return 1
     with server:
