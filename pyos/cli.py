@@ -36,6 +36,14 @@ from pyos.observe.strace import Strace
 from pyos.signals import Signal
 from pyos.usage import Parser, UsageError, loaded
 
+EXIT_CODES = """\
+exit code:
+  0 to 255  the integer that the program's main returns, modulo 256 (None, or what is no integer: 0)
+  1         an error that it did not catch
+  2         the command line is wrong, or the program cannot be loaded
+  3         a deadlock: nothing could ever run again
+  128+n     ended by signal n (130: Ctrl-C, 143: TERM)"""
+
 
 def parser() -> Parser:
     """The command line's grammar."""
@@ -43,7 +51,12 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"pyos {pyos.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     boot = commands.add_parser(
-        "boot", help="boot a program as init", description="Boot a program as init.", allow_abbrev=False
+        "boot",
+        help="boot a program as init",
+        description="Boot a program as init. Options go before the program; what comes after it is the program's own.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     boot.add_argument("--poller", choices=list(BACKENDS), help="how to ask which descriptors are ready")
     boot.add_argument("--seed", type=seed, help="seed of Random and Choose, a number or any text")
@@ -68,7 +81,8 @@ def parser() -> Parser:
     boot.add_argument("program", help="a Python file with a main that is a generator or async function")
     args = boot.add_argument("args", nargs=argparse.REMAINDER, help="arguments for the program's main, as strings")
     args.required = False  # else argparse names it as missing beside the program
-    boot.set_defaults(run=boot_program)
+    own = {name for action in boot._actions for name in action.option_strings} - {"-h", "--help"}
+    boot.set_defaults(run=boot_program, own=own)
     command.add_to(commands)
     man = commands.add_parser(
         "man",
@@ -170,7 +184,12 @@ def boot_program(options: argparse.Namespace) -> int:
         if options.debug:
             stack.enter_context(unyielded.watching())
         loader = Loader(log_to_stderr)
-        path, target = loaded(loader, options.program, lambda path: loader.load(path, options.args))
+
+        def load(path: str) -> Any:
+            hint_at_misplaced(options.own, options.args, path)
+            return loader.load(path, options.args)
+
+        path, target = loaded(loader, options.program, load)
         raise_descriptor_limit()
         home = os.path.dirname(os.path.abspath(path))
         limits = Limits(**dict(options.limit))
@@ -205,6 +224,18 @@ def nobody_reads(error: BaseException) -> bool:
         return has_no_reader(sys.stdout.fileno())
     except (OSError, ValueError, AttributeError):  # a task has closed it, or put another in its place
         return False
+
+
+def hint_at_misplaced(own: set[str], args: Sequence[str], path: str) -> None:
+    """Say in one line which of boot's own options the program was given, if it does not look as if it knew them."""
+    with open(path, "rb") as file:
+        source = file.read().decode(errors="replace")
+    given = dict.fromkeys(arg.partition("=")[0] for arg in args)
+    wrong = [name for name in given if name in own and f'"{name}"' not in source and f"'{name}'" not in source]
+    if wrong:
+        log_to_stderr(
+            f"hint: the program is given {', '.join(wrong)}; options of boot go before it: boot {wrong[0]} {path}"
+        )
 
 
 def say_as_python(message: Any) -> None:

@@ -99,13 +99,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
 def hosted(function: Any, mark: pytest.Mark, item: pytest.Function) -> Any:
     """The test as a plain function with the same arguments."""
     if mark.args:
-        raise TypeError(f"the pyos mark takes keywords only, not {mark.args[0]!r}")
+        pytest.fail(f"the pyos mark takes keywords only, not {mark.args[0]!r}", pytrace=False)
     keywords = {name: value for name, value in mark.kwargs.items() if name != "check"}
     if is_checked(mark):
         from pyos.check.pytest import checked
 
         return checked(function, keywords, item, _running)
-    inspect.signature(run_as_init).bind(None, "", **keywords)  # before there is a generator to be closed
+    if unknown := keywords.keys() - {"seed", "clock"}:
+        there = "seed and clock; with check=True also those of pyos.check"
+        pytest.fail(f"the pyos mark has no {sorted(unknown)[0]}: there are {there}", pytrace=False)
+    if keywords.get("clock", "virtual") not in ("virtual", "real"):
+        pytest.fail(f"the pyos mark's clock is 'virtual' or 'real', not {keywords['clock']!r}", pytrace=False)
 
     @wraps(function)
     def test(*args: Any, **kwargs: Any) -> None:
@@ -125,9 +129,6 @@ def run_as_init(target: Any, name: str, *, seed: Any = None, clock: str = "virtu
     from pyos.kernel.clock import RealClock, VirtualClock
     from pyos.kernel.kernel import Kernel, all_of_it
 
-    if clock not in ("virtual", "real"):
-        target.close()
-        raise ValueError(f"clock is 'virtual' or 'real', not {clock!r}")
     with Kernel(clock=VirtualClock() if clock == "virtual" else RealClock(), seed=seed) as kernel:
         kernel.host_takes_error = all_of_it
         snapshot = Snapshot(kernel)

@@ -378,7 +378,44 @@ def test_help_names_every_option(args):
         1: ["boot", "man", "--version"],
         2: ["--poller", "--seed", "--limit", "--max-slice", "--strace", "--debug", "program"],
     }
-    assert all(word in done.stdout for word in (["trap"] if "man" in args else wanted[len(args)]))
+    assert all(word in done.stdout for word in (["NAME"] if "man" in args else wanted[len(args)]))
+
+
+def test_the_help_of_boot_and_the_readme_have_the_exit_codes():
+    help_text = pyos("boot", "--help").stdout
+    readme = (ROOT / "README.md").read_text()
+    for code in ("0 to 255", "1", "2", "3", "128+n"):
+        assert re.search(rf"^  {re.escape(code)} +\w", help_text, re.M), code
+        assert f"\n| {code} | " in readme, code
+
+
+@pytest.mark.parametrize(
+    ("args", "wrong"),
+    [
+        (["--strace"], "--strace"),
+        (["x", "--seed=3", "--strace", "--strace"], "--seed, --strace"),
+        (["--poller", "select"], "--poller"),
+    ],
+)
+def test_an_option_of_boots_own_behind_the_program_is_the_programs_with_a_hint(program, args, wrong):
+    path = program("def main(*argv):\n    yield\n    print(argv)\n")
+    done = pyos("boot", path, *args)
+    assert (done.returncode, done.stdout) == (0, f"{tuple(args)}\n")
+    first = wrong.partition(",")[0]
+    assert done.stderr == (
+        f"pyos: hint: the program is given {wrong}; options of boot go before it: boot {first} {path}\n"
+    )
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--straces"], ["strace"], []])
+def test_other_options_of_a_program_get_no_hint(program, args):
+    done = pyos("boot", program("def main(*argv):\n    yield\n"), *args)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_program_that_knows_an_option_itself_gets_no_hint(program):
+    done = pyos("boot", program("def main(*argv):\n    yield\n    assert argv == ('--seed', '3')\n"), "--seed", "3")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("poller", BACKENDS)

@@ -91,7 +91,7 @@ def main(number: str, path: str, cpu: str) -> None:
             check(module)
         except Failed as failure:
             report(fail=f"{path}: {title}: {' '.join(str(failure).splitlines())}")
-        except (Exception, SystemExit, GeneratorExit) as error:
+        except BaseException as error:  # SystemExit and KeyboardInterrupt among them
             report(fail=f"{path}: {title}: {described(path, error)}")
     report(done=True)
     os._exit(0)
@@ -109,7 +109,7 @@ def loaded(path: str, report: Any) -> ModuleType | None:
         report(fail=f"{error.filename or path}:{error.lineno or 1}: syntax error: {error.msg}")
     except ValueError as error:  # null bytes, in Python 3.11
         report(fail=f"{path}: it cannot be loaded: {error}")
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         report(fail=f"{path}: it cannot be loaded: {described(path, error)}")
     else:
         return module

@@ -171,6 +171,8 @@ def test_every_exercise_has_three_mistakes():
         ("def Kernel(): pass\n", "mine.py: there is no Send and no Receive"),
         ("\n1 / 0\n", "mine.py: it cannot be loaded: it raised ZeroDivisionError: division by zero (line 2)"),
         ("raise SystemExit(3)", "mine.py: it cannot be loaded: it raised SystemExit: 3 (line 1)"),
+        ("raise KeyboardInterrupt", "mine.py: it cannot be loaded: it raised KeyboardInterrupt (line 1)"),
+        ("raise GeneratorExit", "mine.py: it cannot be loaded: it raised GeneratorExit (line 1)"),
         ("import os\nos._exit(3)", "mine.py: it is loaded: it ended the whole process (exit code 3)"),
         ("x = []\nwhile True:\n    x.append(bytes(10**8))\n", "it cannot be loaded: it raised MemoryError (line 3)"),
         ("input()\n", "mine.py: it cannot be loaded: it raised EOFError: EOF when reading a line (line 1)"),
@@ -182,6 +184,13 @@ def test_a_file_that_cannot_be_checked_is_one_line(source, said, tmp_path):
     path.write_text(source)
     [line] = failures("7", str(path), cpu=1)
     assert said in line
+
+
+def test_an_interrupt_raised_by_a_solution_is_one_line_for_each_check(tmp_path):
+    (tmp_path / "mine.py").write_text("def take_turns(tasks):\n    raise KeyboardInterrupt\n")
+    lines = failures("5", str(tmp_path / "mine.py"))
+    assert lines
+    assert all(line.endswith(": it raised KeyboardInterrupt (line 2)") for line in lines)
 
 
 def test_a_file_that_waits_for_ever_is_one_line(tmp_path):
