@@ -26,7 +26,7 @@ from pyos.host import signals_handled
 from pyos.kernel.kernel import Kernel, exit_code, log_to_stderr
 from pyos.kernel.loader import Loader
 from pyos.kernel.poller import BACKENDS, has_no_reader
-from pyos.kernel.trampoline import describe
+from pyos.kernel.tracebacks import describe
 from pyos.kernel.watchdog import watching
 from pyos.lessons.commands import add_commands
 from pyos.limits import Limits

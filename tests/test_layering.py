@@ -43,10 +43,12 @@ ORDER = """
     pyos.kernel.collector
     pyos.kernel.tasks
     pyos.kernel.awaitables
+    pyos.kernel.tracebacks
     pyos.kernel.trampoline
     pyos.kernel.closing
     pyos.kernel.clock
     pyos.kernel.poller
+    pyos.kernel.readiness
     pyos.kernel.waitgraph
     pyos.kernel.waitqueue
     pyos.kernel.channels

@@ -17,7 +17,8 @@ from pyos.kernel.clock import VirtualClock
 from pyos.kernel.kernel import Kernel, RunningInThisThread, all_of_it
 from pyos.kernel.scheduler import Handler
 from pyos.kernel.tasks import Task
-from pyos.kernel.trampoline import describe, stack_of
+from pyos.kernel.tracebacks import describe
+from pyos.kernel.trampoline import stack_of
 from pyos.kernel.waitgraph import cycle_from, explain
 from pyos.limits import Limits
 from pyos.status import ExitStatus

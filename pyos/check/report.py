@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pyos.kernel.trampoline import class_name
+from pyos.kernel.tracebacks import class_name
 
 if TYPE_CHECKING:
     from pyos.check.race import Race

@@ -13,17 +13,8 @@ from types import CoroutineType, GeneratorType
 from typing import Any
 
 from pyos.errors import BadTrap, TaskExit
-from pyos.kernel.trampoline import (
-    BLOCKED,
-    delegate,
-    describe,
-    frame_of,
-    has_started,
-    innermost_frame,
-    is_finished,
-    is_panic,
-    strip,
-)
+from pyos.kernel.tracebacks import describe, innermost_frame, is_panic, strip
+from pyos.kernel.trampoline import BLOCKED, delegate, frame_of, has_started, is_finished
 from pyos.traps import Timeout
 
 CLOSING_LIMIT = 1000  # traps one frame may have answered while it is being closed; more is a spin

@@ -27,7 +27,8 @@ from pyos.kernel.audit import audit
 from pyos.kernel.clock import Alarm, Breather, Clock, RealClock, Timers
 from pyos.kernel.lifecycle import Exits, Lifecycle
 from pyos.kernel.loader import Loader
-from pyos.kernel.poller import BACKENDS, Readiness
+from pyos.kernel.poller import BACKENDS
+from pyos.kernel.readiness import Readiness
 from pyos.kernel.scheduler import Dispatch, Handler, Scheduler
 from pyos.kernel.signalling import Signalling
 from pyos.kernel.sync import Sync

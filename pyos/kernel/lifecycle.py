@@ -17,7 +17,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import LimitExceeded, LinkedTaskFailed, SliceExceeded, TaskExit, TaskKilled
-from pyos.kernel import trampoline
+from pyos.kernel import tracebacks, trampoline
 from pyos.kernel.limits import Quota
 from pyos.kernel.tasks import ZOMBIE_WARNING, Family, Task, WaitObject
 from pyos.limits import Limits
@@ -261,7 +261,7 @@ class Lifecycle:
         if status.tid == 1 and self.kernel.host_takes_error(status.error):
             return
         lines = "".join(format_error(status.error)).rstrip()
-        kind = trampoline.class_name(type(status.error))
+        kind = tracebacks.class_name(type(status.error))
         self.kernel.log(f"task {status.tid} ({status.name}) died of an uncaught {kind}\n{lines}")
 
 
@@ -284,14 +284,14 @@ def how_it_ended(error: BaseException) -> tuple[Any, BaseException | None, Signa
     except BaseException:
         return None, error, None, 0
     if issubclass(kind, SliceExceeded):
-        trampoline.strip_end(error)
+        tracebacks.strip_end(error)
     return None, error, None, 0
 
 
 def not_a_target(target: Any) -> TypeError:
     """The error for what cannot become a task."""
     if issubclass(type(target), Trap):
-        trap = trampoline.class_name(type(target))
+        trap = tracebacks.class_name(type(target))
         return TypeError(
             f"a task is a generator or coroutine object, not {trap}, which is a trap: "
             f"pass what a function returns that has `yield {trap}(...)` in it"
@@ -310,7 +310,7 @@ def not_a_target(target: Any) -> TypeError:
 def format_error(error: BaseException) -> list[str]:
     """A traceback as Python prints it, without the kernel's frames. It cannot fail: the exception is the user's."""
     try:
-        return traceback.format_exception(type(error), error, trampoline.traceback_of(error))
+        return traceback.format_exception(type(error), error, tracebacks.traceback_of(error))
     except Exception as failure:
-        what, why = trampoline.class_name(type(error)), trampoline.class_name(type(failure))
+        what, why = tracebacks.class_name(type(error)), tracebacks.class_name(type(failure))
         return [f"{what}, which cannot be printed: that raised {why}"]

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyos.errors import TaskKilled
-from pyos.kernel import closing, trampoline
+from pyos.kernel import closing, tracebacks, trampoline
 from pyos.kernel.loader import Loader
 from pyos.kernel.scheduler import Scheduler
 from pyos.kernel.signalling import Signalling
@@ -67,7 +67,7 @@ def line_of(frame: FrameType) -> str:
 def running(kernel: Kernel, interrupted: FrameType | None) -> Running | None:
     """The task of this kernel that runs, seen from the frame that a signal has interrupted; None if none does."""
     frame, outer = interrupted, None
-    while frame is not None and not trampoline.in_kernel(frame):
+    while frame is not None and not tracebacks.in_kernel(frame):
         frame, outer = frame.f_back, frame
     resumer = frame
     seat = None

@@ -18,10 +18,11 @@ from types import BuiltinFunctionType, CoroutineType, FunctionType, GeneratorTyp
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import BadTrap
-from pyos.kernel import trampoline
+from pyos.kernel import tracebacks, trampoline
 from pyos.kernel.choice import RunQueue
 from pyos.kernel.tasks import Grantor, Skip, Task, WaitObject
-from pyos.kernel.trampoline import BLOCKED, describe
+from pyos.kernel.tracebacks import describe
+from pyos.kernel.trampoline import BLOCKED
 from pyos.traps import Trap
 
 if TYPE_CHECKING:
@@ -175,9 +176,9 @@ class Scheduler:
 
     def _fault(self, task: Task, error: BaseException, yielded: Any) -> bool:
         """A resume or a handler raised. True if the task goes on (with the error), False if it is over."""
-        if trampoline.is_panic(error):
+        if tracebacks.is_panic(error):
             raise error
-        trace = trampoline.traceback_of(error)
+        trace = tracebacks.traceback_of(error)
         if type(error) is KeyError and trace is not None and trace.tb_next is None:
             error = bad_trap(yielded)  # the loop's own look-up failed: nothing handles this type
         if trampoline.fail(task, error):
@@ -234,7 +235,7 @@ class Scheduler:
                 if answer is not BLOCKED and grantor_of is not None:
                     grantor = grantor_of(kernel, task, trap)
             except BaseException as exc:
-                if trampoline.is_panic(exc):
+                if tracebacks.is_panic(exc):
                     raise
                 if issubclass(type(exc), StopIteration):
                     exc = not_a_return(trap, exc)
@@ -278,7 +279,7 @@ class Stepwise(Dispatch):
 def not_a_return(yielded: Any, stop: BaseException) -> RuntimeError:
     """What code of a trap's argument has raised must not look like the end of the task (compare PEP 479)."""
     error = RuntimeError(f"an argument of {type(yielded).__name__} raised StopIteration")
-    trampoline.strip(stop)
+    tracebacks.strip(stop)
     error.__cause__ = stop
     return error
 

@@ -17,7 +17,7 @@ from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import BadTrap, TaskTimeout
-from pyos.kernel import trampoline
+from pyos.kernel import tracebacks, trampoline
 from pyos.kernel.clock import Alarm
 from pyos.kernel.signalling import is_waiting
 from pyos.kernel.tasks import Task
@@ -148,7 +148,7 @@ class Timeouts:
     def _carry_out(self, task: Task, target: Any) -> Any:
         handler = self.kernel.handlers.get(type(target))
         if handler is None:
-            raise BadTrap(f"the target of a Timeout is a subroutine or a trap, not {trampoline.describe(target)}")
+            raise BadTrap(f"the target of a Timeout is a subroutine or a trap, not {tracebacks.describe(target)}")
         return handler(self.kernel, task, target)
 
     def _passed(self, deadline: Deadline) -> None:

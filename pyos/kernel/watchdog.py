@@ -26,7 +26,7 @@ from typing import Any
 from pyos.errors import SliceExceeded
 from pyos.kernel.clock import RealClock, usage
 from pyos.kernel.kernel import Kernel
-from pyos.kernel.poller import Readiness
+from pyos.kernel.readiness import Readiness
 from pyos.kernel.running import Running, Slice, Strikes, killed_running, log_now, running
 
 INTERVAL = 0.05  # seconds between two ticks

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyos.kernel.scheduler import Handler
 from pyos.kernel.tasks import Task
-from pyos.kernel.trampoline import BLOCKED, Thrower, describe
+from pyos.kernel.tracebacks import describe
+from pyos.kernel.trampoline import BLOCKED, Thrower
 from pyos.traps import Exit, Timeout, given_to
 
 if TYPE_CHECKING:

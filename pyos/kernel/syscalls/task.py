@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pyos.errors import LinkedTaskFailed, ProgramError, SliceExceeded, TaskExit, TaskKilled
 from pyos.kernel.syscalls.binding import a_number, a_string, a_tid, handles
 from pyos.kernel.tasks import Task
-from pyos.kernel.trampoline import BLOCKED, class_name, in_kernel, innermost_frame
+from pyos.kernel.tracebacks import class_name, in_kernel, innermost_frame
+from pyos.kernel.trampoline import BLOCKED
 from pyos.signals import Signal
 from pyos.status import ExitStatus
 from pyos.traps import Exec, Exit, Foreground, GetTid, KillTask, NewTask, Timeout, WaitTask

@@ -2,8 +2,9 @@
 
 What production needs beyond the eight stages is in pyos/kernel: scheduler.py (a budget for each turn, and faults that
 stay with their task), trampoline.py (errors and closing through every frame), lifecycle.py (statuses, zombies, signals,
-shutdown), clock.py (timers), poller.py (epoll, several waiters for a file, files closed or replaced meanwhile),
-loader.py (programs from files), choice.py (each order in which tasks can run), audit.py (what holds at every step).
+shutdown), clock.py (timers), poller.py (epoll), readiness.py (several waiters for a file, files closed or replaced
+meanwhile), loader.py (programs from files), choice.py (each order in which tasks can run), audit.py (what holds at
+every step).
 """
 
 import argparse
