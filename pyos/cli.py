@@ -206,6 +206,8 @@ def boot_program(options: argparse.Namespace) -> int:
             log_to_stderr(f"deadlock: {error}")
             return 3
         assert status is not None
+        if status.signal in (Signal.TERM, Signal.KILL) and caught.signal is None:
+            log_to_stderr(f"init was killed by {status.signal.name}, which ended the system")
         if status.error is not None and not caught.terminated and nobody_reads(status.error):
             return 128 + signal.SIGPIPE
         if status.value is not None and not issubclass(type(status.value), int):

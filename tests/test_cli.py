@@ -450,7 +450,7 @@ def test_a_fork_bomb_is_held_to_the_limit_and_the_rest_goes_on(program):
     heads = set(re.findall(r"^pyos: (?:task \d+ )?(.*)", done.stderr, re.M))
     assert heads == {"(bomb) died of an uncaught LimitExceeded"}
     errors = set(re.findall(r"^pyos\.errors\.\w+: (.*)", done.stderr, re.M))
-    assert "there are 30 tasks already, the most this system takes" in errors
+    assert "this system takes 30 tasks at most, and has them already" in errors
 
 
 def test_the_last_of_two_limits_counts(program):
@@ -689,3 +689,10 @@ def test_man_lists_and_explains_the_traps():
     explained = pyos("man", "Sleep")
     assert explained.stdout.startswith("Sleep(seconds)\n\nWait for `seconds` to pass")
     assert "ValueError for a negative number" in explained.stdout
+
+
+def test_an_init_that_is_killed_by_one_of_its_tasks_is_told_of(program):
+    killer = "def killer():\n    yield KillTask(1, KILL)\n"
+    main = "def main():\n    yield NewTask(killer())\n    yield Sleep(9)\n"
+    done = pyos("boot", program("from pyos import *\n" + killer + main))
+    assert (done.returncode, done.stderr) == (137, "pyos: init was killed by KILL, which ended the system\n")

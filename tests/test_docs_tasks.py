@@ -210,7 +210,7 @@ def moves_of(program, make_kernel, monkeypatch):
     queue = Watched()
     queue.book = book
     kernel = make_kernel(runq=queue, log=lambda line: None)
-    bury, forget = kernel.table.bury, kernel.table._forget
+    bury, reap, forget = kernel.table.bury, kernel.table.reap, kernel.table._forget
 
     def watched_bury(task, status, parent):
         book.buried(task, status)
@@ -220,7 +220,12 @@ def moves_of(program, make_kernel, monkeypatch):
         book.move(task, "reap")
         forget(task)
 
+    def watched_reap(parent, zombie):
+        book.move(zombie, "reap")
+        reap(parent, zombie)
+
     monkeypatch.setattr(kernel.table, "bury", watched_bury)
+    monkeypatch.setattr(kernel.table, "reap", watched_reap)
     monkeypatch.setattr(kernel.table, "_forget", watched_forget)
     task = kernel.spawn(program)
     while kernel.step():

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyos.check.dpor import Asleep, Dpor
 from pyos.check.footprint import Footprints
-from pyos.check.guards import guarded
+from pyos.check.guards import ONE_AT_A_TIME, guarded
 from pyos.check.harness import Harness
 from pyos.check.isolation import check_isolation
 from pyos.check.queue import PickingQueue
@@ -44,6 +44,7 @@ class Explorer:
         self.stack = ExitStack()
 
     def __enter__(self) -> Explorer:
+        self.stack.enter_context(ONE_AT_A_TIME)
         self.plain = self._harness()
         self.witness = Witness(self.program, self.options)
         self.stack.callback(self.witness.harness.kernel.close)

@@ -40,7 +40,9 @@ DRAWS = (
     "random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "gauss", "normalvariate",
     "expovariate", "triangular", "betavariate", "getrandbits", "randbytes",
 )  # fmt: skip
-ONE_AT_A_TIME = threading.RLock()  # checks in several threads, as what they replace is shared by all
+ONE_AT_A_TIME = threading.RLock()
+"""Checks in several threads wait for each other: what they replace is shared by all, and so are the descriptors that a
+kernel opens, which would be the leak of another one's program."""
 WATCHED: list[tuple[Any, str, str]] = [
     *[(time, name, INSTEAD) for name in (*TIMES, *OF_NOW) if hasattr(time, name)],
     *[(random, name, CHANCE) for name in DRAWS],
@@ -59,15 +61,8 @@ WATCHED: list[tuple[Any, str, str]] = [
 def guarded(harnesses: list[Harness]) -> Iterator[list[Harness]]:
     """While inside, the listed harnesses' runs fail when one of their tasks calls a watched function.
 
-    A check in another thread waits until this one is over.
+    Only for who has ONE_AT_A_TIME.
     """
-    with ONE_AT_A_TIME, replaced(harnesses):
-        yield harnesses
-
-
-@contextmanager
-def replaced(harnesses: list[Harness]) -> Iterator[None]:
-    """While inside, each watched function tells when a task calls it."""
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in WATCHED]
     thread = threading.get_ident()
 
@@ -83,7 +78,7 @@ def replaced(harnesses: list[Harness]) -> Iterator[None]:
     for (owner, name, instead), (_, _, original) in zip(WATCHED, originals):
         setattr(owner, name, watch(owner, name, instead, original))
     try:
-        yield
+        yield harnesses
     finally:
         for owner, name, original in originals:
             setattr(owner, name, original)

@@ -1,4 +1,4 @@
-"""What a program's source shows of the commonest mistakes: a trap that is built and not yielded, a lock in a `with`.
+"""What a program's source shows of common mistakes: a trap or a subroutine that is not yielded, a lock in a `with`.
 
 Only what can be nothing else is spoken of: a name that is bound to anything but pyos's is left alone.
 """
@@ -31,8 +31,8 @@ def mistakes(tree: ast.AST) -> list[Mistake]:
 
 
 def forgotten_yields(tree: ast.AST) -> Iterator[Mistake]:
-    """Each trap that is built as a bare statement, or in one that is a tuple."""
-    makers = names_of(tree, TRAP_NAMES, "pyos.traps").keys() | methods_of_handles(tree)
+    """Each trap that is built, or subroutine that is called, as a bare statement, or in one that is a tuple."""
+    makers = names_of(tree, TRAP_NAMES, "pyos.traps").keys() | methods_of_handles(tree) | subroutines(tree)
     bare = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
     values = [value for node in bare for value in (node.elts if isinstance(node, ast.Tuple) else [node])]
     calls = [value for value in values if isinstance(value, ast.Call)]
@@ -90,6 +90,26 @@ def methods_of_handles(tree: ast.AST) -> set[str]:
         if not bound[name] and len(found) == 1
         for method in HANDLE_METHODS[found.pop()]
     }
+
+
+def subroutines(tree: ast.AST) -> set[str]:
+    """The program's own generator functions, as `name` or `self.name`, where that can mean nothing else."""
+    bound = Counter(binding(node) for node in ast.walk(tree))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and bound[node.name] == 1]
+    methods = {id(node) for outer in ast.walk(tree) if isinstance(outer, ast.ClassDef) for node in outer.body}
+    return {
+        f"self.{function.name}" if id(function) in methods else function.name
+        for function in functions
+        if not function.decorator_list and any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own(function))
+    }
+
+
+def own(function: ast.AST) -> Iterator[ast.AST]:
+    """What a function's code consists of, without that of functions and classes in it."""
+    for node in ast.iter_child_nodes(function):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield node
+            yield from own(node)
 
 
 def binding(node: ast.AST) -> str:

@@ -144,6 +144,7 @@ class Insistence:
         if found is None or found.outer is None or found.step != before:
             return None
         self.strikes.another(found, "KILL")
+        log_now(self.kernel, f"{found.where()} did not yield to a signal: KILL")
         return killed_running(self.kernel, found.task, "it did not yield to a signal")
 
 

@@ -241,7 +241,7 @@ class TaskTable:
         tasks = self.tasks
         if len(tasks) >= self.peak:
             if len(tasks) >= self.limit and not always:
-                raise LimitExceeded(f"there are {len(tasks)} tasks already, the most this system takes")
+                raise LimitExceeded(f"this system takes {self.limit} tasks at most, and has them already")
             self.collector.grown(len(tasks))
             self.peak = min(self.collector.peak, self.limit)
         if quota is not None:

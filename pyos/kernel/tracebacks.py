@@ -11,7 +11,7 @@ from typing import Any
 
 from pyos.errors import KernelPanic
 
-OWN_FRAMES = ("pyos.kernel.", "pyos.observe.", "pyos.host")  # modules whose frames no task sees
+OWN_FRAMES = ("pyos.kernel.", "pyos.observe.", "pyos.check.", "pyos.host")  # modules whose frames no task sees
 
 
 def is_panic(error: BaseException) -> bool:

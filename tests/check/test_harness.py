@@ -6,6 +6,7 @@ import contextlib
 import gc
 import math
 import threading
+import traceback
 import weakref
 
 import pytest
@@ -196,3 +197,12 @@ def test_a_check_inside_a_checked_task_is_its_error():
     (failure,) = pyos.check(program, budget=3).failures
     assert failure.kind == "error"
     assert "a kernel is already running in this thread" in failure.message
+
+
+def test_a_traceback_shows_the_programs_lines_alone():
+    def program():
+        yield WaitTask("seven")
+
+    (failure,) = pyos.check(program, budget=1).failures
+    error = failure.error
+    assert [line.name for line in traceback.extract_tb(error.__traceback__)] == ["program"]

@@ -307,6 +307,41 @@ def test_a_source_that_is_no_python_is_a_syntax_error_with_file_and_line(load, t
 # --- forgotten yields
 
 
+SUBROUTINE = "def sub():\n    yield\n"
+METHOD = "class C:\n    def m(self):\n        yield\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (SUBROUTINE + "def main():\n    sub()\n    yield\n", "sub"),
+        ("def main():\n    def sub():\n        yield from ()\n    yield\n    sub()\n", "sub"),
+        (METHOD + "    def n(self):\n        self.m()\n" + MAIN, "self.m"),
+    ],
+)
+def test_a_subroutine_called_as_a_bare_statement_is_warned_of(load, log, source, name):
+    load(source).close()
+    (line,) = log
+    assert line.endswith(f"{name}(...) does nothing without yield: `yield {name}(...)`")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def sub():\n    pass\ndef main():\n    sub()\n    yield\n",
+        "def sub():\n    def inner():\n        yield\n    return inner()\ndef main():\n    sub()\n    yield\n",
+        SUBROUTINE + "def main():\n    yield sub()\n",
+        SUBROUTINE + "sub = print\ndef main():\n    sub()\n    yield\n",
+        "import functools\n@functools.cache\n" + SUBROUTINE + "def main():\n    sub()\n    yield\n",
+        SUBROUTINE + "def main(sub=print):\n    sub()\n    yield\n",
+        METHOD + "class D:\n    def m(self):\n        pass\n    def n(self):\n        self.m()\n" + MAIN,
+    ],
+)
+def test_a_call_that_may_do_something_is_not_warned_of(load, log, source):
+    load(source).close()
+    assert log == []
+
+
 @pytest.mark.parametrize(
     ("source", "line", "name"),
     [

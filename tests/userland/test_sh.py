@@ -330,7 +330,7 @@ def test_kill_takes_several_tids_and_names_those_that_are_gone(sh):
 def test_killing_init_says_that_it_shuts_the_system_down():
     done = pyos("boot", INIT, stdin="kill -STOP 1\nkill -CONT 1\nkill 1\n")
     assert done.stdout.count("task 1 is init: when it ends, the system shuts down\n") == 1
-    assert done.stderr == ""
+    assert done.stderr == "pyos: init was killed by TERM, which ended the system\n"
 
 
 def test_killing_the_shell_ends_it(execute, stdin):

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 def behind(kernel: Kernel, handle: Any, *kinds: type[Handle]) -> Any:
     """The kernel's object behind a handle of one of these kinds; TypeError for anything else."""
     if type(handle) not in kinds and not issubclass(type(handle), kinds):
-        names = " or a ".join(kind.__name__ for kind in kinds)
-        raise TypeError(f"expected a {names}, not {type(handle).__name__}")
+        names = " or ".join(f"{'an' if kind is Event else 'a'} {kind.__name__}" for kind in kinds)
+        raise TypeError(f"expected {names}, not {type(handle).__name__}")
     found = handle.kernel_object
     if found is None or found.home is not kernel.sync:
         found = kernel.sync.object_of(handle)
