@@ -95,7 +95,7 @@ def part_of(part: str | ast.expr, value: Any, names: Mapping[str, Any]) -> Part:
             return WHOLE
     if type(key) not in KEYS and not (type(key) is tuple and all(type(item) in KEYS for item in key)):
         return WHOLE
-    if type(key) is int and key < 0 and isinstance_safely(value, (list, tuple)):
+    if type(key) is int and key < 0 and type(value) in (list, tuple):
         key += len(value)
     return ("[]", key)
 

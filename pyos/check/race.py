@@ -46,6 +46,7 @@ class Touch(NamedTuple):
     vague: bool = False  # it may not touch all that it is said to
 
 
+END = "its end"
 SHARED = ("object", "outside", "mailbox")  # kinds of names in footprints that programs know
 Key = tuple[Any, Part]  # a thing, and what of it
 Touches = list[dict[Key, Touch]]  # for each step
@@ -77,7 +78,7 @@ class Seen(NamedTuple):
             for name, write in step.touched.items():
                 if name and name[0] in SHARED:
                     on = self.labels.get(name, str(name[0]))
-                    touched[name, WHOLE] = Touch(write, on, row.trap or ("its end" if row.ended else "its step"))
+                    touched[name, WHOLE] = Touch(write, on, row.trap or (END if row.ended else "its step"))
             for use in row.accesses.values():
                 key = (use.name or use.root) if by_name else use.thing, use.part
                 did = f"{'writes' if use.write else 'reads'} {use.text}"
@@ -109,7 +110,8 @@ def find_race(seen: Seen, kind: str) -> Race | None:
         return None
     order = clocks(seen)
     i, j, first, second = min(pairs, key=lambda pair: doubts(pair, seen, touched, order))
-    return Race(seen.side(i, touched[i][first]), seen.side(j, touched[j][second]), touched[j][second].on)
+    before, after = touched[i][first], touched[j][second]
+    return Race(seen.side(i, before), seen.side(j, after), thing_in_words(before, after))
 
 
 def find_unreached(seen: Seen, without: Seen) -> Race | None:
@@ -133,8 +135,9 @@ def find_unreached(seen: Seen, without: Seen) -> Race | None:
                 before = early[i][thing, other]
                 if seen.rows[i].tid == without.rows[j].tid or seen.rows[i].tid in over or not overlap(part, other):
                     continue
-                if before.write or touch.write:
-                    race = Race(seen.side(i, before), without.side(j, touch, reached=False), touch.on)
+                if is_conflict(before, touch):
+                    on = thing_in_words(before, touch)
+                    race = Race(seen.side(i, before), without.side(j, touch, reached=False), on)
                     if not (before.vague or touch.vague):
                         return race
                     found = found or race
@@ -149,6 +152,16 @@ def last_deviation(rows: Sequence[Row]) -> Row | None:
 def overlap(part: Part, other: Part) -> bool:
     """True if two parts of one thing have something in common."""
     return part == other or WHOLE in (part, other)
+
+
+def is_conflict(before: Touch, after: Touch) -> bool:
+    """True if one of them writes; but two ends, each of which gives back what its task had, are no conflict."""
+    return (before.write or after.write) and not before.did == after.did == END
+
+
+def thing_in_words(before: Touch, after: Touch) -> str:
+    """What both touch: each may know it by another name, of which `self` says the least."""
+    return before.on if after.on == "self" else after.on
 
 
 def doubts(pair: Pair, seen: Seen, touched: Touches, order: list[Clock]) -> tuple[int, ...]:
@@ -189,7 +202,7 @@ def rivals(rows: list[Row], touched: Touches, start: int) -> Iterator[Pair]:
             near = parts if part == WHOLE else (part, WHOLE)
             before = [(i, place) for place in near for other, i in parts.get(place, {}).items() if other != tid]
             for i, place in sorted(before, key=lambda found: -found[0]):
-                if touch.write or touched[i][thing, place].write:
+                if is_conflict(touched[i][thing, place], touch):
                     yield Pair(i, j, (thing, place), key)
             if touch.write and not touch.vague:
                 parts[part] = {}

@@ -24,6 +24,7 @@ from pyos.kernel.loader import PACKAGE
 
 UNSEEDED = random._inst
 MOST_EVENTS = 1_000_000  # of a run that are followed: a program that computes would take minutes
+MOST_ITEMS = 200  # that one line is seen to use in a step
 
 
 class Tracer:
@@ -37,7 +38,7 @@ class Tracer:
         self.kept: list[Any] = []  # objects that were named, which keeps their ids their own
         self.left = 0  # events that will be followed
         self.row: Row | None = None  # the step whose lines are being entered
-        self.lines: set[tuple[CodeType, int]] = set()
+        self.lines: dict[tuple[CodeType, int], int] = {}  # how often the step has run each
 
     @contextmanager
     def tracing(self) -> Iterator[None]:
@@ -86,12 +87,12 @@ class Tracer:
         if code.co_flags & TASK:
             row.last_line = f"{code.co_filename}:{line}"
         if row is not self.row:
-            self.row, self.lines = row, set()
+            self.row, self.lines = row, {}
         source = self.source_of(code.co_filename)
-        if source is not None and (code, line) not in self.lines:  # once a step is enough
-            self.lines.add((code, line))
+        times = self.lines[code, line] = self.lines.get((code, line), 0) + 1
+        if source is not None and times == 1:
             self._look_at(frame, source)
-        elif source is not None and line in source.varying:
+        elif source is not None and times <= MOST_ITEMS and line in source.varying:
             self._enter_accesses(frame, source)
         return self._line
 
@@ -117,8 +118,8 @@ class Tracer:
                 continue
             if root not in names and root not in code.co_names:
                 continue
-            local = root in frame.f_locals and root not in code.co_freevars and root not in code.co_cellvars
-            for thing, use in uses_of(access, names, None if local else (code.co_filename, root)):
+            variable = (code.co_filename, root) if is_shared(root, frame) else None
+            for thing, use in uses_of(access, names, variable):
                 key = use.thing, use.part
                 if key not in entered or (use.write, not use.vague) > (entered[key].write, not entered[key].vague):
                     entered[key] = use
@@ -147,3 +148,19 @@ class Tracer:
         where = userland_line(frame, instead)
         if where is not None:
             self.saw(uncontrolled(where, what, instead))
+
+
+def is_shared(name: str, frame: FrameType) -> bool:
+    """True for a variable that several tasks may have: a global, or one that a function in its function names."""
+    code = frame.f_code
+    if name not in frame.f_locals:
+        return True
+    if name in code.co_freevars:
+        return not is_expression(code)
+    inner = (each for each in code.co_consts if type(each) is CodeType and not is_expression(each))
+    return name in code.co_cellvars and any(name in each.co_freevars for each in inner)
+
+
+def is_expression(code: CodeType) -> bool:
+    """True for a comprehension or a lambda: it is run by the task whose line it stands in."""
+    return code.co_name.startswith("<") and code.co_name != "<module>"

@@ -315,6 +315,92 @@ def test_to_go_through_a_whole_object_races_with_a_write_of_one_item():
     assert re.search(r"reads items.values\(\), before .* writes items\['b'\]", races(program))
 
 
+def test_what_is_missing_when_it_is_read_races_with_the_write_that_was_still_to_come():
+    def program():
+        settings = {}
+
+        def prepare():
+            yield
+            settings["url"] = "x"
+
+        def use():
+            yield
+            yield
+            settings["url"]
+
+        return [prepare(), use()]
+
+    assert re.search(r"^settings: .* reads settings\['url'\], before .* writes settings\['url'\]", races(program))
+
+
+def test_a_local_that_only_its_own_task_closes_over_is_no_other_tasks():
+    def program():
+        def work(number):
+            mine = [number]
+            yield
+            both = [mine[0] for _ in range(2)]
+            yield
+            mine = both
+
+        a = yield NewTask(work(1))
+        b = yield NewTask(work(2))
+        yield WaitTask(a)
+        yield WaitTask(b)
+        raise ValueError("no race")
+
+    assert races(program) is None
+
+
+def test_a_race_is_told_by_the_name_that_says_more_than_self():
+    class Account:
+        def __init__(self):
+            self.balance = 0
+
+        def pay(self, amount):
+            self.balance = amount
+
+    def program():
+        account = Account()
+
+        def pay():
+            seen = account.balance
+            yield
+            account.pay(seen + 1)
+
+        a = yield NewTask(pay())
+        b = yield NewTask(pay())
+        yield WaitTask(a)
+        yield WaitTask(b)
+        if account.balance != 2:
+            raise ValueError(account.balance)
+
+    assert re.search("^account: .* reads account.balance, before .* writes self.balance", races(program))
+
+
+def test_each_item_that_a_loop_goes_through_in_one_step_is_seen():
+    def program():
+        slots = [0, 0, 0]
+
+        def add_up():
+            total = 0
+            for number in range(3):
+                total += slots[number]
+            yield
+            slots[0] = total
+
+        def fill():
+            slots[2] = 7
+            yield
+
+        a = yield NewTask(add_up())
+        b = yield NewTask(fill())
+        yield WaitTask(a)
+        yield WaitTask(b)
+        assert slots[0] == 7
+
+    assert re.search(r"reads slots\[number\], before .* writes slots\[2\]", races(program))
+
+
 # --- steps
 
 
