@@ -76,7 +76,8 @@ def use_by_method(access: Access, value: Any, names: Mapping[str, Any], use: Use
     if type(value).__module__ in ("builtins", "collections"):
         write = access.method not in READ_ONLY
         arguments = access.call.args if access.call is not None else []
-        place = part_of(arguments[0], value, names) if access.method in OF_ONE_ITEM and arguments else WHOLE
+        of_one = access.method in OF_ONE_ITEM and bool(arguments) and isinstance_safely(value, (dict,))
+        place = part_of(arguments[0], value, names) if of_one else WHOLE
         return use._replace(part=place, write=write)
     if access.kept or only_passes_on(method_of(value, access.method)):
         return None

@@ -401,6 +401,26 @@ def test_each_item_that_a_loop_goes_through_in_one_step_is_seen():
     assert re.search(r"reads slots\[number\], before .* writes slots\[2\]", races(program))
 
 
+def test_to_take_an_item_out_of_a_dict_races_with_the_use_of_that_item_only():
+    def program():
+        items, taken = {"a": 1, "b": 2}, []
+
+        def take(key):
+            items["b" if key == "a" else "a"]
+            if key in items:
+                yield
+                taken.append(items.pop("a", None))
+
+        a = yield NewTask(take("a"))
+        b = yield NewTask(take("a"))
+        yield WaitTask(a)
+        yield WaitTask(b)
+        if items.get("a") or None in taken:
+            raise ValueError(taken)
+
+    assert "writes items.pop('a', None)" in races(program)
+
+
 # --- steps
 
 
