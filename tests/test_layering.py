@@ -77,6 +77,7 @@ ORDER = """
     pyos.observe.strace
     pyos.observe.debug
     pyos.check
+    pyos.check.accesses
     pyos.check.command
     pyos.check.debugger
     pyos.check.dpor

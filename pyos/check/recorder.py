@@ -10,10 +10,11 @@ from functools import lru_cache
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from pyos.check.accesses import Use
 from pyos.check.queue import PickingQueue
 from pyos.check.report import in_short, innermost_line
 from pyos.check.report import shown as short_repr
-from pyos.check.source import Access, attributes_of
+from pyos.check.source import attributes_of
 from pyos.handles import Handle
 from pyos.kernel.choice import first
 from pyos.kernel.tasks import Task
@@ -45,7 +46,7 @@ class Row:
     `where` is "file:line", `trap` is "" for a bare yield and for the step in which the task ends; `result` is None
     until the answer is there (a task that blocks has none), `answered` the number of the step that brought it, 0 for
     the clock. `choice` is the index that was chosen, of `options` task ids; `deaths` are other tasks that ended in
-    this step, and how. `accesses` are the Python variables it named, `last_line` the last line it ran; `stacks` has
+    this step, and how. `accesses` is what it used of Python objects, `last_line` the last line it ran; `stacks` has
     every living task's frames after the step, if they were asked for.
     """
 
@@ -62,7 +63,7 @@ class Row:
     time: float = 0.0
     ended: bool = False
     deaths: list[tuple[int, str]] = field(default_factory=list)
-    accesses: dict[Any, Access] = field(default_factory=dict)
+    accesses: dict[Any, Use] = field(default_factory=dict)
     last_line: str = ""
     stacks: dict[int, list[Frame]] = field(default_factory=dict)
 

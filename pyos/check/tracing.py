@@ -9,22 +9,22 @@ from __future__ import annotations
 import datetime
 import random
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from inspect import CO_COROUTINE, CO_GENERATOR
 from types import BuiltinFunctionType, CodeType, FrameType
 from typing import Any
 
+from pyos.check.accesses import TASK, uses_of
 from pyos.check.guards import CHANCE, INSTEAD, TIMES, is_library, uncontrolled, userland_line
-from pyos.check.isolation import is_mutable
 from pyos.check.recorder import Recorder, Row
 from pyos.check.report import Failure
 from pyos.check.source import Source, sets_in_line, source_of
 from pyos.kernel.loader import PACKAGE
 
 UNSEEDED = random._inst
-TASK = CO_GENERATOR | CO_COROUTINE
 MOST_EVENTS = 1_000_000  # of a run that are followed: a program that computes would take minutes
+MOST_ITEMS = 200  # that one line is seen to use in a step
 
 
 class Tracer:
@@ -38,7 +38,7 @@ class Tracer:
         self.kept: list[Any] = []  # objects that were named, which keeps their ids their own
         self.left = 0  # events that will be followed
         self.row: Row | None = None  # the step whose lines are being entered
-        self.lines: set[tuple[CodeType, int]] = set()
+        self.lines: dict[tuple[CodeType, int], int] = {}  # how often the step has run each
 
     @contextmanager
     def tracing(self) -> Iterator[None]:
@@ -73,7 +73,7 @@ class Tracer:
         if source is None or self.left <= 0:
             return None
         if self.recorder.in_step and frame.f_lineno in source.yields:
-            self._enter_accesses(frame, source, writes=True)  # the task goes on in the middle of this line
+            self._enter_accesses(frame, source, resumed=True)  # the task goes on in the middle of this line
         return self._line
 
     def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
@@ -87,12 +87,13 @@ class Tracer:
         if code.co_flags & TASK:
             row.last_line = f"{code.co_filename}:{line}"
         if row is not self.row:
-            self.row, self.lines = row, set()
-        if (code, line) not in self.lines:  # once a step is enough
-            self.lines.add((code, line))
-            source = self.source_of(code.co_filename)
-            if source is not None:
-                self._look_at(frame, source)
+            self.row, self.lines = row, {}
+        source = self.source_of(code.co_filename)
+        times = self.lines[code, line] = self.lines.get((code, line), 0) + 1
+        if source is not None and times == 1:
+            self._look_at(frame, source)
+        elif source is not None and times <= MOST_ITEMS and line in source.varying:
+            self._enter_accesses(frame, source)
         return self._line
 
     def _look_at(self, frame: FrameType, source: Source) -> None:
@@ -102,33 +103,27 @@ class Tracer:
         for name in sets_in_line(source, line, names):
             message = f"{path}:{line}: the order of the set {name} is another in each process; use sorted()"
             self.saw(Failure("nondeterminism", message))
-        self._enter_accesses(frame, source, writes=line not in source.yields)
+        self._enter_accesses(frame, source)
 
-    def _enter_accesses(self, frame: FrameType, source: Source, writes: bool) -> None:
-        """Enter the variables that a line names: the objects they hold, and those that tasks share themselves.
+    def _enter_accesses(self, frame: FrameType, source: Source, resumed: bool = False) -> None:
+        """Enter what a line uses: parts of objects, and the variables that tasks share themselves.
 
-        `writes`: those that are written as well; a line that yields reads before it and writes after it.
+        A line that yields is run in two steps: what comes before the yield, and, when it is `resumed`, the rest.
         """
-        code, local, outer = frame.f_code, frame.f_locals, frame.f_globals
-        accesses = self.recorder.rows[-1].accesses
-        for access in source.accesses.get(frame.f_lineno, ()):
+        code, line, names = frame.f_code, frame.f_lineno, ChainMap(frame.f_locals, frame.f_globals)
+        entered = self.recorder.rows[-1].accesses
+        for access in source.accesses.get(line, ()):
             root = access.root
-            if access.write and not writes:
+            if line in source.yields and access.late != resumed:
                 continue
-            if root in local:
-                value, shared = local[root], root in code.co_freevars or root in code.co_cellvars
-            elif root in outer or root in code.co_names:
-                value, shared = outer.get(root), True
-            else:
+            if root not in names and root not in code.co_names:
                 continue
-            key: Any = None
-            if is_mutable(value):
-                key = id(value)
-                self.kept.append(value)
-            elif shared and access.bare:
-                key = (code.co_filename, root)
-            if key is not None and (key not in accesses or access.write):
-                accesses[key] = access
+            variable = (code.co_filename, root) if is_shared(root, frame) else None
+            for thing, use in uses_of(access, names, variable):
+                key = use.thing, use.part
+                if key not in entered or (use.write, not use.vague) > (entered[key].write, not entered[key].vague):
+                    entered[key] = use
+                    self.kept.append(thing)
 
     # --- calls of C functions
 
@@ -153,3 +148,19 @@ class Tracer:
         where = userland_line(frame, instead)
         if where is not None:
             self.saw(uncontrolled(where, what, instead))
+
+
+def is_shared(name: str, frame: FrameType) -> bool:
+    """True for a variable that several tasks may have: a global, or one that a function in its function names."""
+    code = frame.f_code
+    if name not in frame.f_locals:
+        return True
+    if name in code.co_freevars:
+        return not is_expression(code)
+    inner = (each for each in code.co_consts if type(each) is CodeType and not is_expression(each))
+    return name in code.co_cellvars and any(name in each.co_freevars for each in inner)
+
+
+def is_expression(code: CodeType) -> bool:
+    """True for a comprehension or a lambda: it is run by the task whose line it stands in."""
+    return code.co_name.startswith("<") and code.co_name != "<module>"

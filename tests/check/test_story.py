@@ -147,6 +147,280 @@ def test_a_failure_that_is_no_race_names_none():
     assert races(lambda: [yields(2), fails(ValueError("x"))]) is None
 
 
+# --- which of the accesses to a shared Python object race
+
+
+def of_a_key_that_is_checked_and_then_written():
+    def work(d):
+        if d["first"] == 0:
+            yield
+            d["first"] += 1
+            d["second"] = "x"
+
+    d = {"first": 0, "second": 0}
+    a = yield NewTask(work(d))
+    b = yield NewTask(work(d))
+    yield WaitTask(a)
+    yield WaitTask(b)
+    assert d["first"] <= 1
+
+
+def of_an_attribute_that_is_not_the_last_one_written():
+    class Account:
+        def __init__(self):
+            self.a, self.log = 100, 0
+
+    def work(acc, n):
+        seen = acc.a
+        yield
+        acc.a = seen - n
+        acc.log += 1
+
+    acc = Account()
+    a = yield NewTask(work(acc, 10))
+    b = yield NewTask(work(acc, 20))
+    yield WaitTask(a)
+    yield WaitTask(b)
+    if acc.a != 70:
+        raise ValueError(acc.a)
+
+
+def of_a_check_outside_of_its_lock():
+    accounts, lock = {"a": 100, "b": 0}, Lock("bank")
+
+    def transfer(n):
+        if accounts["a"] >= n:
+            yield lock.acquire()
+            accounts["a"] -= n
+            accounts["b"] += n
+            yield lock.release()
+
+    one = yield NewTask(transfer(70))
+    two = yield NewTask(transfer(60))
+    yield WaitTask(one)
+    yield WaitTask(two)
+    assert accounts["a"] >= 0, accounts
+
+
+def of_two_orders_of_one_lock():
+    def work(lock, d):
+        yield lock.acquire()
+        d["z"] = d.get("y", 0)
+        yield lock.release()
+
+    d, lock = {}, Lock("l")
+    child = yield NewTask(work(lock, d))
+    yield lock.acquire()
+    d["x"] = 1
+    yield
+    d["y"] = 2
+    yield lock.release()
+    yield WaitTask(child)
+    assert d.get("z") == 2, d
+
+
+def of_slots_by_number():
+    slots, done = [0, 0, 0], [0]
+
+    def fill(number):
+        slots[number] = number
+        seen = done[0]
+        yield
+        slots[number] += 1
+        done[0] = seen + 1
+
+    a = yield NewTask(fill(1))
+    b = yield NewTask(fill(2))
+    yield WaitTask(a)
+    yield WaitTask(b)
+    assert done[0] == 2, slots
+
+
+@pytest.mark.parametrize(
+    ("program", "first", "second", "on"),
+    [
+        (of_a_key_that_is_checked_and_then_written, "reads d['first']", "writes d['first']", "d"),
+        (of_an_attribute_that_is_not_the_last_one_written, "reads acc.a", "writes acc.a", "acc"),
+        (of_a_check_outside_of_its_lock, "reads accounts['a']", "writes accounts['a']", "accounts"),
+        (of_two_orders_of_one_lock, "reads d.get('y', 0)", "writes d['y']", "d"),
+        (of_slots_by_number, "reads done[0]", "writes done[0]", "done"),
+    ],
+)
+def test_a_race_is_on_the_same_item_or_attribute(program, first, second, on):
+    pair = re.fullmatch(
+        r"(\w+): step \d+ \(task (\d), \S+\): (.*), before step \d+ \(task (\d), \S+\): (.*)", races(program)
+    )
+    assert (pair[1], pair[3], pair[5]) == (on, first, second)
+    assert pair[2] != pair[4]
+
+
+def test_to_make_a_task_of_an_object_or_to_read_it_after_its_end_is_no_race():
+    def program():
+        def work(d):
+            d["a"] = 1
+            yield
+            d["b"] = 2
+
+        d = {}
+        yield WaitTask((yield NewTask(work(d))))
+        kept = [d, 0]
+        yield
+        assert not kept[0]["b"]
+
+    assert races(program) is None
+
+
+def test_to_load_an_objects_name_is_no_read_of_it():
+    def program():
+        def work(d):
+            kept = d
+            yield
+            other = kept
+            yield
+            seen = other is d
+            return seen
+
+        def store(d):
+            yield
+            yield
+            d["a"] = 1
+
+        d = {}
+        a, b = (yield NewTask(work(d))), (yield NewTask(store(d)))
+        yield WaitTask(a)
+        yield WaitTask(b)
+        assert not d
+
+    assert races(program) is None
+
+
+def test_to_go_through_a_whole_object_races_with_a_write_of_one_item():
+    def program():
+        items = {"a": 1}
+
+        def total():
+            yield
+            return sum(items.values())
+
+        def add():
+            yield
+            yield
+            items["b"] = 2
+
+        a, b = (yield NewTask(total())), (yield NewTask(add()))
+        status = yield WaitTask(a)
+        yield WaitTask(b)
+        assert status.value == 3
+
+    assert re.search(r"reads items.values\(\), before .* writes items\['b'\]", races(program))
+
+
+def test_what_is_missing_when_it_is_read_races_with_the_write_that_was_still_to_come():
+    def program():
+        settings = {}
+
+        def prepare():
+            yield
+            settings["url"] = "x"
+
+        def use():
+            yield
+            yield
+            settings["url"]
+
+        return [prepare(), use()]
+
+    assert re.search(r"^settings: .* reads settings\['url'\], before .* writes settings\['url'\]", races(program))
+
+
+def test_a_local_that_only_its_own_task_closes_over_is_no_other_tasks():
+    def program():
+        def work(number):
+            mine = [number]
+            yield
+            both = [mine[0] for _ in range(2)]
+            yield
+            mine = both
+
+        a = yield NewTask(work(1))
+        b = yield NewTask(work(2))
+        yield WaitTask(a)
+        yield WaitTask(b)
+        raise ValueError("no race")
+
+    assert races(program) is None
+
+
+def test_a_race_is_told_by_the_name_that_says_more_than_self():
+    class Account:
+        def __init__(self):
+            self.balance = 0
+
+        def pay(self, amount):
+            self.balance = amount
+
+    def program():
+        account = Account()
+
+        def pay():
+            seen = account.balance
+            yield
+            account.pay(seen + 1)
+
+        a = yield NewTask(pay())
+        b = yield NewTask(pay())
+        yield WaitTask(a)
+        yield WaitTask(b)
+        if account.balance != 2:
+            raise ValueError(account.balance)
+
+    assert re.search("^account: .* reads account.balance, before .* writes self.balance", races(program))
+
+
+def test_each_item_that_a_loop_goes_through_in_one_step_is_seen():
+    def program():
+        slots = [0, 0, 0]
+
+        def add_up():
+            total = 0
+            for number in range(3):
+                total += slots[number]
+            yield
+            slots[0] = total
+
+        def fill():
+            slots[2] = 7
+            yield
+
+        a = yield NewTask(add_up())
+        b = yield NewTask(fill())
+        yield WaitTask(a)
+        yield WaitTask(b)
+        assert slots[0] == 7
+
+    assert re.search(r"reads slots\[number\], before .* writes slots\[2\]", races(program))
+
+
+def test_to_take_an_item_out_of_a_dict_races_with_the_use_of_that_item_only():
+    def program():
+        items, taken = {"a": 1, "b": 2}, []
+
+        def take(key):
+            items["b" if key == "a" else "a"]
+            if key in items:
+                yield
+                taken.append(items.pop("a", None))
+
+        a = yield NewTask(take("a"))
+        b = yield NewTask(take("a"))
+        yield WaitTask(a)
+        yield WaitTask(b)
+        if items.get("a") or None in taken:
+            raise ValueError(taken)
+
+    assert "writes items.pop('a', None)" in races(program)
+
+
 # --- steps
 
 
