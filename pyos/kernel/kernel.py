@@ -297,6 +297,10 @@ class Kernel:
         self.init_status = status
         self.shut_down("init has ended")
 
+    def grace_is_over(self) -> bool:
+        """Shutdown has sent its last KILL."""
+        return self.shutting_down is not None and self.shutting_down.action is None
+
     def _kill_the_late(self, grace: float) -> None:
         for task in reversed(list(self.table)):
             if task.status is None:

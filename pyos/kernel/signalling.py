@@ -18,7 +18,7 @@ from gc import get_referents
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import TaskKilled
-from pyos.kernel import closing, trampoline
+from pyos.kernel import asyncgens, closing, trampoline
 from pyos.kernel.clock import Alarm
 from pyos.kernel.tasks import Skip, Task, WaitObject
 from pyos.kernel.trampoline import BLOCKED, Thrower
@@ -246,12 +246,12 @@ class Signalling:
             self.kernel.log(line)
 
         self.closing[task] = None
-        async_gens = self.kernel.async_gens
-        before = len(async_gens.dropped)
-        closing.close(frames, answer_now, complain)
-        while dropped := async_gens.take(before):
-            for closer in dropped:
-                closing.close([closer], answer_now, complain)
+        stack = list(frames)
+        async_gens = asyncgens.ids_in(stack)
+        closing.close(stack, answer_now, complain)
+        if async_gens:
+            stack.clear()  # they may be dropped now
+            self.kernel.async_gens.close_with(async_gens, answer_now, complain)
         return self.closing.pop(task)
 
     def _answer_now(self, task: Task, yielded: Any) -> Any:
