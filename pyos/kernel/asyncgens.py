@@ -18,10 +18,11 @@ from types import AsyncGeneratorType, CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from pyos.kernel import closing
-from pyos.kernel.trampoline import BLOCKED
+from pyos.kernel.trampoline import BLOCKED, units
 
 if TYPE_CHECKING:
     from pyos.kernel.kernel import Kernel
+    from pyos.kernel.tasks import Task
 
 LIMIT = 1000  # how many may be left by the clean-up of one that is closed at once; more is a chain without end
 
@@ -46,6 +47,12 @@ def closer_of(items: Any) -> CoroutineType[Any, Any, Any]:
     closer.__qualname__ = items.__qualname__
     closer.send(None)
     return closer  # type: ignore[no-any-return]
+
+
+def is_closer(task: Task) -> bool:
+    """True for a task that closes what another has left."""
+    outermost = next(units(task), None)
+    return type(outermost) is CoroutineType and outermost.cr_code is _close.__code__
 
 
 def ids_in(frames: Iterable[Any]) -> set[int]:

@@ -7,6 +7,7 @@ Rules kept here:
 - STOP puts a gate in front of the task's generator: its entry in the run queue, or its wait, goes on as it is, and
   the gate parks the task when it comes up. CONT opens the gate. An error for a stopped task ends its wait at once, and
   is raised when it goes on; TERM makes it go on, KILL does not wait for that;
+- what closes an async generator that was left sends its signals as the kernel: who left it gets no LinkedTaskFailed;
 - an error for a task that already holds an answer waits until the answer has been used (trampoline.Pending).
 """
 
@@ -103,7 +104,8 @@ class Signalling:
         """Send a signal; True if the target was alive. Raises TaskKilled when a task sends itself TERM or INT."""
         if target is None or target.status is not None:
             return False
-        error = TaskKilled(signal, sender.tid if sender else 0, reason)
+        whose = 0 if sender is None or asyncgens.is_closer(sender) else sender.tid
+        error = TaskKilled(signal, whose, reason)
         if signal is KILL:
             self.kill_now(target, error)
             return True if sender is None or sender.status is None else BLOCKED  # it may have hit its sender

@@ -29,6 +29,7 @@ from pyos import (
 from pyos.check import check
 from pyos.kernel.clock import VirtualClock
 from pyos.lib import TaskGroup
+from tests.conftest import drive
 from tests.kernel.programs import yields
 from tests.system import environment
 
@@ -635,6 +636,29 @@ def test_shutdown_ends_though_each_clean_up_leaves_another_one(run, log):
     assert run(main()).ok
     assert len(leaving) < 200
     assert "did not end within 5 s of shutdown: KILL" in log[0]
+
+
+@pytest.mark.parametrize("way", ["run", "step"])
+def test_shutdown_ends_though_each_clean_up_leaves_another_one_and_never_waits(make_kernel, log, way):
+    clock = VirtualClock()
+    kernel = make_kernel(clock=clock)
+
+    class Late(Leaving):
+        def append(self, one):
+            super().append(one)
+            clock.time += 0.05
+
+    async def main():
+        async for _ in leaving.items():
+            break
+
+    leaving = Late()
+    kernel.spawn(main())
+    if way == "run":
+        assert kernel.run().ok
+    else:
+        drive(kernel)
+    assert len(leaving) < 2000
 
 
 def test_one_that_is_dropped_with_the_last_kill_of_shutdown_is_closed_at_once(run, log):
