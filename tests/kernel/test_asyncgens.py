@@ -197,15 +197,14 @@ def test_one_that_catches_a_kill_and_gives_an_item_is_closed_after_all(run, log)
                 closed.append("caught")
             yield 1
         finally:
-            await GetTid()
-            closed.append("closed")
+            closed.append(await GetTid())
 
     async def loops():
         async for _ in items():
             closed.append("never")
 
     assert run(sent(loops(), KILL)).value.signal is KILL
-    assert closed == ["caught", "closed"]
+    assert closed == ["caught", 2]
     assert log == []
 
 
