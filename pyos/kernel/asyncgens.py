@@ -18,6 +18,7 @@ from types import AsyncGeneratorType, CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from pyos.kernel import closing
+from pyos.kernel.awaitables import DRIVERS, async_generator_of
 from pyos.kernel.trampoline import BLOCKED, units
 
 if TYPE_CHECKING:
@@ -60,7 +61,13 @@ def ids_in(frames: Iterable[Any]) -> set[int]:
 
     To refer to the objects themselves would keep them from being dropped.
     """
-    return {id(thing) for gen in frames for thing in get_referents(gen) if type(thing) is AsyncGeneratorType}
+    found = set()
+    for gen in frames:
+        if type(gen) in DRIVERS:
+            gen = async_generator_of(gen)
+            found.add(id(gen))
+        found.update(id(thing) for thing in get_referents(gen) if type(thing) is AsyncGeneratorType)
+    return found
 
 
 class AsyncGens:

@@ -588,6 +588,32 @@ def test_what_the_clean_up_of_a_killed_tasks_generator_lets_go_of_is_closed_with
     assert log == []
 
 
+@pytest.mark.parametrize("by", [anext, lambda items: anext(items, None)])
+def test_what_one_in_the_middle_of_an_item_refers_to_is_closed_with_the_killed_task(run, log, by):
+    closed = []
+
+    async def inner():
+        try:
+            yield 1
+        finally:
+            closed.append(("inner", await GetTid()))
+
+    async def outer():
+        async for _ in inner():
+            try:
+                await Sleep(math.inf)
+            finally:
+                closed.append(("outer", await GetTid()))
+        yield 1
+
+    async def waits():
+        await by(outer())
+
+    assert run(sent(waits(), KILL)).value.signal is KILL
+    assert closed == [("outer", 2), ("inner", 2)]
+    assert log == []
+
+
 def test_what_close_finds_left_and_leaves_others_without_end_is_abandoned_with_one_line(make_kernel, log):
     leaving = Leaving()
 
