@@ -46,6 +46,7 @@ ORDER = """
     pyos.kernel.tracebacks
     pyos.kernel.trampoline
     pyos.kernel.closing
+    pyos.kernel.asyncgens
     pyos.kernel.clock
     pyos.kernel.poller
     pyos.kernel.readiness
@@ -58,7 +59,6 @@ ORDER = """
     pyos.kernel.signalling
     pyos.kernel.timeouts
     pyos.kernel.lifecycle
-    pyos.kernel.asyncgens
     pyos.kernel.syscalls.binding
     pyos.kernel.syscalls.task
     pyos.kernel.syscalls.time

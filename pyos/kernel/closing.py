@@ -31,7 +31,7 @@ def close(stack: Iterable[Any], answer_now: AnswerNow, complain: Complain) -> No
     for gen in reversed(list(stack)):
         inner = delegate(gen)
         if inner is not None and not is_finished(inner):
-            _abandon([gen])  # closing it would resume the inner one, which has been abandoned
+            abandon([gen])  # closing it would resume the inner one, which has been abandoned
             what = name_of(inner).rpartition(".")[2]
             why: str | None = f"it waits for {what}: the frame is abandoned with it"
         else:
@@ -61,14 +61,14 @@ def _close_frame(gen: Any, answer_now: AnswerNow) -> str | None:
         else:
             answer, error = _answer_closing(yielded, stack, answer_now)
             if answer is BLOCKED:
-                _abandon(stack)
+                abandon(stack)
                 what = describe(yielded)
                 return f"its clean-up yielded {what}, which cannot be answered at once: the frame is abandoned"
         if not stack:
             why = None if error is None else _last_words(error)
             error = None  # from 3.12 on the frames in its traceback refer to this one
             return why
-    _abandon(stack)
+    abandon(stack)
     return f"its clean-up yielded {CLOSING_LIMIT} times: the frame is abandoned"
 
 
@@ -106,7 +106,7 @@ def _last_words(error: BaseException) -> str | None:
     return f"its clean-up raised {describe(error)}{where}"
 
 
-def _abandon(stack: list[Any]) -> None:
+def abandon(stack: list[Any]) -> None:
     """Keep suspended frames alive for ever: their finalisers would resume them, and complain when they yield again.
 
     A reference held from Python would be dropped at exit, so it is leaked on purpose (the log has named the frame).

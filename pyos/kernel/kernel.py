@@ -135,7 +135,7 @@ class Kernel:
         """
         runq, turn, handlers = self.scheduler.runq, self.scheduler.turn, self.handlers
         with RunningInThisThread(self), BUGS_PANIC:
-            while self.table.alive or self.async_gens.adopt():
+            while self.table.alive or self._adopts():
                 if runq:
                     turn(max(scheduler.SHORTEST_TURN, len(runq)), handlers)
                     if runq:
@@ -269,12 +269,19 @@ class Kernel:
         runq = self.scheduler.runq
         if runq:
             self._deliver(0.0)
-        while (self.table.alive or self.async_gens.adopt()) and not runq:
+        while (self.table.alive or self._adopts()) and not runq:
             if self._at_standstill():
                 return False
             self.idle()
         self.scheduler.left = max(scheduler.SHORTEST_TURN, len(runq))
         return self.table.alive > 0
+
+    def _adopts(self) -> bool:
+        """Nobody is left: is there an async generator to close?"""
+        if not self.async_gens.adopt():
+            return False
+        self._deliver(0.0)  # each may leave another, without end: shutdown's last KILL comes all the same
+        return True
 
     def _take_posted(self) -> None:
         for _ in range(len(self.posted)):  # what is posted meanwhile has rung again: the tasks have their turn first
@@ -296,6 +303,10 @@ class Kernel:
         """Init is dead: so is the system."""
         self.init_status = status
         self.shut_down("init has ended")
+
+    def grace_is_over(self) -> bool:
+        """Shutdown has sent its last KILL."""
+        return self.shutting_down is not None and self.shutting_down.action is None
 
     def _kill_the_late(self, grace: float) -> None:
         for task in reversed(list(self.table)):

@@ -4,9 +4,9 @@
 woken: the next wait on it costs no system call. An event nobody waits for takes its part of the registration away.
 
 A descriptor's number says little about the file behind it, so:
-- the object waited with (by weak reference) tells a reused number; where there is none (an int, a class of the user's),
-  or it is a new one, the system is asked again: epoll's ENOENT proves that the number was reused, and for the other
-  backends the file's device and inode do;
+- the object waited with (by weak reference) tells a reused number; where there is none (an int, a class of the user's,
+  a file opened with `closefd=False`, as the standard streams are), or it is a new one, the system is asked again:
+  epoll's ENOENT proves that the number was reused, and for the other backends the file's device and inode do;
 - whoever still waits for the old file then gets EBADF, as does whoever waits when the system reports a closed number;
 - after `dup` and `close`, epoll goes on reporting a number that cannot be unregistered any more: it is rebuilt.
 """
@@ -54,6 +54,17 @@ def descriptor_of(file: Any) -> int:
     if not 0 <= fd <= 0x7FFFFFFF:
         raise bad_descriptor(fd)
     return fd
+
+
+def owns_its_descriptor(file: Any) -> bool:
+    """True for an object that says -1 or raises once its descriptor is closed, as nobody else is to close it."""
+    if isinstance(file, socket.socket):
+        return True
+    if type(file) is io.TextIOWrapper:
+        file = file.buffer
+    if type(file) in (io.BufferedReader, io.BufferedWriter, io.BufferedRandom):
+        file = file.raw
+    return type(file) is socket.SocketIO or (type(file) is io.FileIO and file.closefd)
 
 
 class WakeUp:
@@ -269,8 +280,7 @@ class Readiness:
             if self.backend.name != "epoll":
                 entry.identity = identity_of(fd)
         entry.mask |= mask
-        # only these say -1 or raise once closed; of anything else, the system is asked at every wait
-        entry.file = weakref.ref(file) if isinstance(file, socket.socket | io.IOBase) else None
+        entry.file = weakref.ref(file) if owns_its_descriptor(file) else None  # else the system is asked at every wait
         return entry
 
     def _same_file(self, entry: Watched, file: Any) -> bool:

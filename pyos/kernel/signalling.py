@@ -7,6 +7,7 @@ Rules kept here:
 - STOP puts a gate in front of the task's generator: its entry in the run queue, or its wait, goes on as it is, and
   the gate parks the task when it comes up. CONT opens the gate. An error for a stopped task ends its wait at once, and
   is raised when it goes on; TERM makes it go on, KILL does not wait for that;
+- what closes an async generator that was left sends its signals as the kernel: who left it gets no LinkedTaskFailed;
 - an error for a task that already holds an answer waits until the answer has been used (trampoline.Pending).
 """
 
@@ -18,7 +19,7 @@ from gc import get_referents
 from typing import TYPE_CHECKING, Any
 
 from pyos.errors import TaskKilled
-from pyos.kernel import closing, trampoline
+from pyos.kernel import asyncgens, closing, trampoline
 from pyos.kernel.clock import Alarm
 from pyos.kernel.tasks import Skip, Task, WaitObject
 from pyos.kernel.trampoline import BLOCKED, Thrower
@@ -103,7 +104,8 @@ class Signalling:
         """Send a signal; True if the target was alive. Raises TaskKilled when a task sends itself TERM or INT."""
         if target is None or target.status is not None:
             return False
-        error = TaskKilled(signal, sender.tid if sender else 0, reason)
+        whose = 0 if sender is None or asyncgens.is_closer(sender) else sender.tid
+        error = TaskKilled(signal, whose, reason)
         if signal is KILL:
             self.kill_now(target, error)
             return True if sender is None or sender.status is None else BLOCKED  # it may have hit its sender
@@ -246,12 +248,12 @@ class Signalling:
             self.kernel.log(line)
 
         self.closing[task] = None
-        async_gens = self.kernel.async_gens
-        before = len(async_gens.dropped)
-        closing.close(frames, answer_now, complain)
-        while dropped := async_gens.take(before):
-            for closer in dropped:
-                closing.close([closer], answer_now, complain)
+        stack = list(frames)
+        async_gens = asyncgens.ids_in(stack)
+        closing.close(stack, answer_now, complain)
+        if async_gens:
+            stack.clear()  # they may be dropped now
+            self.kernel.async_gens.close_with(async_gens, answer_now, complain)
         return self.closing.pop(task)
 
     def _answer_now(self, task: Task, yielded: Any) -> Any:

@@ -43,6 +43,7 @@ waits for CONT (see signalling.py). STOP itself is no move, and a task that send
 and TERM do is a wake, or to continue, or shows at the next resume."""
 
 MAX_TASKS = 1_000_000
+MANY_ZOMBIES = 100  # of one parent, whose table of them is given back once it is empty
 ZOMBIE_WARNING = 10_000
 
 
@@ -93,14 +94,15 @@ class Grantor(Protocol):
 class Family:
     """What a task knows of its children. Most tasks have none: without it, each would take 32 bytes more."""
 
-    __slots__ = ("living", "zombies", "oldest", "links", "warned")
+    __slots__ = ("living", "zombies", "oldest", "links", "grown", "look_at")
 
     def __init__(self) -> None:
         self.living = 0  # children that can still be waited for
         self.zombies: dict[int, Task] = {}  # dead children not waited for, in order of death
         self.oldest: Iterator[int] = iter(())  # tids of some of them, dead before the others, and of some reaped since
         self.links: dict[Task, None] = {}  # living children that die with the task
-        self.warned = False
+        self.grown = False  # there have been MANY_ZOMBIES
+        self.look_at = MANY_ZOMBIES  # how many zombies are next to be looked at
 
     def first_zombie(self) -> Task | None:
         """The child that died first of those not waited for.
@@ -313,8 +315,10 @@ class TaskTable:
         assert family is not None
         tid = zombie.tid
         del family.zombies[tid]
-        if family.warned and not family.zombies:
-            family.zombies = {}  # there were many, and no dict ever shrinks: 16 MB after a million
+        if family.grown and not family.zombies:
+            # no dict shrinks when it is emptied: 16 MB after a million, and a gap for `first_zombie` to walk over
+            family.zombies = {}
+            family.oldest = iter(())
         del self.tasks[tid]  # as `_forget` does, whose call would cost 0.05 of a wait's 0.5 µs
         if zombie.quota is not None:
             zombie.quota.leave()

@@ -1,6 +1,7 @@
 """Async generators in tasks: seen, closed with their task, and closed when they are left; Python never complains."""
 
 import asyncio
+import contextlib
 import gc
 import math
 import subprocess
@@ -18,6 +19,7 @@ from pyos import (
     GetTid,
     KillTask,
     NewTask,
+    Send,
     Sleep,
     Tasks,
     TaskTimeout,
@@ -26,6 +28,8 @@ from pyos import (
 )
 from pyos.check import check
 from pyos.kernel.clock import VirtualClock
+from pyos.lib import TaskGroup
+from tests.conftest import drive
 from tests.kernel.programs import yields
 from tests.system import environment
 
@@ -193,15 +197,14 @@ def test_one_that_catches_a_kill_and_gives_an_item_is_closed_after_all(run, log)
                 closed.append("caught")
             yield 1
         finally:
-            await GetTid()
-            closed.append("closed")
+            closed.append(await GetTid())
 
     async def loops():
         async for _ in items():
             closed.append("never")
 
     assert run(sent(loops(), KILL)).value.signal is KILL
-    assert closed == ["caught", "closed"]
+    assert closed == ["caught", 2]
     assert log == []
 
 
@@ -521,3 +524,279 @@ pyos.run(main())
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True)
     (line,) = done.stderr.splitlines()
     assert line.startswith("pyos: closing the async generator items, which nobody has closed")
+
+
+# --- clean-up that leaves others
+
+
+class Leaving(list):
+    """`items` is an async generator whose clean-up leaves another one, up to `most` times."""
+
+    def __init__(self, most=20_000, pause=0.0):
+        self.most = most
+        self.pause = pause
+
+    async def items(self):
+        try:
+            yield 1
+        finally:
+            self.append(1)
+            if self.pause:
+                await Sleep(self.pause)
+            if len(self) < self.most:
+                async for _ in self.items():
+                    break
+
+    async def loops(self):
+        async for _ in self.items():
+            await Sleep(math.inf)
+
+
+def test_a_kill_whose_clean_up_leaves_others_without_end_holds_nobody_up(run, log):
+    leaving = Leaving()
+
+    def main():
+        tid = yield NewTask(leaving.loops())
+        yield
+        yield KillTask(tid, KILL)
+        seen = len(leaving)
+        leaving.most = 0
+        return seen
+
+    assert run(main()).value <= 1000
+    assert log == []
+
+
+def test_what_the_clean_up_of_a_killed_tasks_generator_lets_go_of_is_closed_with_it(run, log):
+    closed = []
+
+    async def nested(depth):
+        inner = nested(depth - 1) if depth else None
+        if inner is not None:
+            await anext(inner)
+        try:
+            yield depth
+        finally:
+            closed.append((depth, await GetTid()))
+
+    async def loops():
+        async for _ in nested(50):
+            await Sleep(math.inf)
+
+    assert run(sent(loops(), KILL)).value.signal is KILL
+    assert closed == [(depth, 2) for depth in range(50, -1, -1)]
+    assert log == []
+
+
+@pytest.mark.parametrize("by", [anext, lambda items: anext(items, None)])
+def test_what_one_in_the_middle_of_an_item_refers_to_is_closed_with_the_killed_task(run, log, by):
+    closed = []
+
+    async def inner():
+        try:
+            yield 1
+        finally:
+            closed.append(("inner", await GetTid()))
+
+    async def outer():
+        async for _ in inner():
+            try:
+                await Sleep(math.inf)
+            finally:
+                closed.append(("outer", await GetTid()))
+        yield 1
+
+    async def waits():
+        await by(outer())
+
+    assert run(sent(waits(), KILL)).value.signal is KILL
+    assert closed == [("outer", 2), ("inner", 2)]
+    assert log == []
+
+
+def test_what_close_finds_left_and_leaves_others_without_end_is_abandoned_with_one_line(make_kernel, log):
+    leaving = Leaving()
+
+    async def leaves():
+        async for _ in leaving.items():
+            break
+        await Sleep(math.inf)
+
+    kernel = make_kernel()
+    kernel.spawn(leaves())
+    kernel.step()
+    kernel.close()
+    assert len(leaving) <= 1001
+    (line,) = log
+    assert "without end: 1 are abandoned" in line
+    assert "Leaving.items" in line
+
+
+def test_one_that_is_dropped_after_the_end_and_leaves_others_without_end_is_abandoned(make_kernel, log):
+    leaving = Leaving()
+    kept = []
+
+    async def main():
+        kept.append(leaving.items())
+        await anext(kept[0])
+
+    with make_kernel() as kernel:
+        kernel.spawn(main())
+        kernel.run()
+    kept.clear()
+    assert 1 < len(leaving) <= 1001
+    assert len(log) == 1
+
+
+# --- shutdown
+
+
+def test_shutdown_ends_though_each_clean_up_leaves_another_one(run, log):
+    leaving = Leaving(pause=0.05)
+
+    async def main():
+        async for _ in leaving.items():
+            break
+
+    assert run(main()).ok
+    assert len(leaving) < 200
+    assert "did not end within 5 s of shutdown: KILL" in log[0]
+
+
+@pytest.mark.parametrize("way", ["run", "step"])
+def test_shutdown_ends_though_each_clean_up_leaves_another_one_and_never_waits(make_kernel, log, way):
+    clock = VirtualClock()
+    kernel = make_kernel(clock=clock)
+
+    class Late(Leaving):
+        def append(self, one):
+            super().append(one)
+            clock.time += 0.05
+
+    async def main():
+        async for _ in leaving.items():
+            break
+
+    leaving = Late()
+    kernel.spawn(main())
+    if way == "run":
+        assert kernel.run().ok
+    else:
+        drive(kernel)
+    assert len(leaving) < 2000
+
+
+def test_one_that_is_dropped_with_the_last_kill_of_shutdown_is_closed_at_once(run, log):
+    async def items():
+        try:
+            yield 1
+        finally:
+            await Sleep(math.inf)
+
+    def stubborn():
+        while True:
+            with contextlib.suppress(BaseException):
+                yield Sleep(100)
+
+    async def sends(tid):
+        one = items()
+        await anext(one)
+        await Send(tid, one)
+
+    def main():
+        yield sends((yield NewTask(stubborn())))
+        yield
+
+    assert run(main()).ok
+    assert "KILL" in log[0]
+    assert "which nobody has closed: its clean-up yielded Sleep(seconds=inf)" in log[-1]
+
+
+# --- whose they are
+
+
+def test_one_that_is_collected_while_another_task_is_killed_is_not_closed_as_that_tasks(run, book, log):
+    async def innocent():
+        items = book.items()
+        await anext(items)
+        cycle = [items]
+        cycle.append(cycle)
+
+    def victim():
+        try:
+            yield Sleep(math.inf)
+        finally:
+            gc.collect()
+
+    def main():
+        gc.disable()
+        try:
+            yield WaitTask((yield NewTask(innocent())))
+            tid = yield NewTask(victim())
+            yield
+            yield KillTask(tid, KILL)
+            assert book == []
+        finally:
+            gc.enable()
+        yield Sleep(2)
+
+    assert run(main()).ok
+    assert book == ["items 4", "items closed"]
+    assert log == []
+
+
+def test_one_dropped_before_a_kill_and_not_yet_adopted_is_not_closed_with_the_victim(run, book, log):
+    def main():
+        tid = yield NewTask(book.loops("killed", body=math.inf))
+        yield NewTask(book.leaves("left"))
+        yield Sleep(0.99)
+        yield Sleep(0.01)
+        while "left" not in book:
+            yield
+        yield KillTask(tid, KILL)
+        yield Sleep(2)
+
+    assert run(main()).ok
+    assert "killed 2" in book
+    assert "left closed" in book
+
+
+def test_one_that_is_dropped_while_something_else_is_posted_is_closed(make_kernel, log):
+    closed = []
+
+    async def items():
+        try:
+            yield 1
+        finally:
+            await GetTid()
+            closed.append(1)
+
+    async def main():
+        kernel.post(lambda: closed.append("posted"))
+        async for _ in items():
+            break
+        await Sleep(1)
+        return list(closed)
+
+    kernel = make_kernel()
+    kernel.spawn(main())
+    assert kernel.run().value == ["posted", 1]
+
+
+def test_a_task_group_in_one_that_is_left_does_not_fail_who_left_it(run, log):
+    async def child():
+        await Sleep(math.inf)
+
+    async def items():
+        async with TaskGroup() as group:
+            await group.start(child())
+            yield 1
+
+    async def main():
+        async for _ in items():
+            break
+        await Sleep(1)
+        return [info.name for info in await Tasks() if info.state != "zombie"]
+
+    assert run(main()).value == ["main"]
+    assert log == []

@@ -276,6 +276,31 @@ def test_an_error_is_not_logged_again_when_it_is_waited_for_later(run, log):
     assert len(log) == 1
 
 
+@pytest.mark.parametrize(("killed", "lines"), [([], 0), ([0], 0), ([1], 0), ([0, 1], 1)])
+def test_an_error_is_logged_if_everyone_who_was_told_is_killed_before_they_know(run, log, killed, lines):
+    def target(waiters):
+        yield Sleep(1)
+        yield NewTask(killer([waiters[n] for n in killed]))
+        raise ValueError("boo")
+
+    def killer(tids):
+        for tid in tids:
+            yield KillTask(tid, KILL)
+
+    def waiter(tid):
+        yield WaitTask(tid)
+
+    def main():
+        waiters = []
+        tid = yield NewTask(target(waiters), detached=True)
+        for _ in range(2):
+            waiters.append((yield NewTask(waiter(tid))))
+        yield Sleep(2)
+
+    assert run(main()).ok
+    assert len(log) == lines
+
+
 def test_inits_own_error_is_logged_and_ends_the_system(run, log):
     def main():
         yield NewTask(forever())

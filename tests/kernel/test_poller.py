@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import io
 import math
 import os
 import resource
@@ -12,7 +13,7 @@ import threading
 import pytest
 
 import pyos
-from pyos import KILL, TERM, GetTid, KillTask, NewTask, ReadWait, Sleep, WaitTask, WriteWait
+from pyos import KILL, TERM, GetTid, KillTask, NewTask, ReadWait, Sleep, Timeout, WaitTask, WriteWait
 from pyos.kernel.clock import VirtualClock
 from pyos.kernel.kernel import Kernel
 from pyos.kernel.poller import BACKENDS, READ, WRITE
@@ -532,6 +533,57 @@ def test_a_descriptor_closed_behind_its_waiter_wakes_it_with_ebadf_where_the_sys
         pytest.skip("epoll forgets a closed file without a word")
     (status, _) = boot(name, error_of(left), closer())
     assert status.value.errno == errno.EBADF
+
+
+@pytest.mark.parametrize("buffering", [0, -1])
+@pytest.mark.parametrize("by_object", [False, True])
+def test_a_file_that_does_not_own_its_descriptor_is_told_when_that_was_closed(name, pair, buffering, by_object):
+    left, right = pair
+
+    def main():
+        file = open(left.fileno(), "rb", buffering=buffering, closefd=False)  # noqa: SIM115
+        if by_object:
+            file = Wrapping(file)
+        right.send(b"x")
+        yield ReadWait(file)
+        left.recv(1)
+        left.close()
+        with pytest.raises(OSError, match="Bad file descriptor") as caught:
+            yield Timeout(1, ReadWait(file))
+        return caught.value.errno
+
+    assert boot(name, main())[0].value == errno.EBADF
+
+
+class Wrapping(io.IOBase):
+    """A file of the user's own making: nobody can say whether it knows when its descriptor is closed."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def fileno(self):
+        return self.file.fileno()
+
+
+def test_a_file_that_owns_its_descriptor_stays_registered_between_waits(name, pipe):
+    reader, writer = pipe
+    with Kernel(poller=name, clock=VirtualClock()) as kernel:
+        file = open(reader, "rb", closefd=True)  # noqa: SIM115
+        pipe.remove(reader)
+        with file:
+            kernel.spawn(twice(file, writer))
+            calls = []
+            register = kernel.readiness._register
+            kernel.readiness._register = lambda *args: (calls.append(1), register(*args))[1]
+            kernel.run()
+            assert len(calls) == 1
+
+
+def twice(file, writer):
+    for _ in range(2):
+        os.write(writer, b"x")
+        yield ReadWait(file)
+        os.read(file.fileno(), 1)
 
 
 def test_the_kernels_own_descriptors_cannot_be_waited_for(name):

@@ -161,8 +161,9 @@ def test_zombies_count_against_the_limit(run):
     assert run(main(), limits=Limits(max_tasks=4)).value == (LimitExceeded, 5)
 
 
-def test_a_parent_that_has_waited_for_very_many_zombies_gives_their_table_back(make_kernel, monkeypatch):
-    monkeypatch.setattr(lifecycle, "ZOMBIE_WARNING", 10)
+@pytest.mark.parametrize("by_tid", [True, False])
+def test_a_parent_that_has_waited_for_many_zombies_gives_their_table_back(make_kernel, by_tid):
+    """With the gap at its front, through which each look for the oldest would walk."""
     kernel = make_kernel()
     sizes = []
 
@@ -174,7 +175,8 @@ def test_a_parent_that_has_waited_for_very_many_zombies_gives_their_table_back(m
             yield Sleep(1)
             assert len(init.family.zombies) == 100
             for tid in tids:
-                yield WaitTask(tid)
+                yield WaitTask(tid if by_tid else None)
+            assert list(init.family.oldest) == []
             sizes.append(sys.getsizeof(init.family.zombies))
 
     init = kernel.spawn(main())

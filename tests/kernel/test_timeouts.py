@@ -36,6 +36,8 @@ from pyos import (
     WaitTask,
     run,
 )
+from pyos.kernel.clock import VirtualClock
+from tests.conftest import drive
 from tests.kernel.programs import fails, forever, outcome, sleeps, yields
 from tests.kernel.waits import WAITS
 
@@ -327,6 +329,38 @@ def test_a_target_that_still_runs_a_second_later_is_closed_with_all_its_frames(r
     assert log[0].startswith("task 1 (main) at ")
     assert "did not end within 1 s of its deadline: closed" in log[0]
     assert "stubborn" in log[0]
+
+
+@pytest.mark.parametrize("way", ["run", "step"])
+def test_a_target_that_never_waits_is_closed_and_its_task_is_ready_once(make_kernel, log, way):
+    clock = VirtualClock()
+    kernel = make_kernel(clock=clock)
+    closed = []
+
+    def spins():
+        try:
+            while True:
+                with contextlib.suppress(TaskTimeout):
+                    while True:
+                        clock.time += 0.01  # it takes its time, as nobody waits
+                        yield
+        finally:
+            closed.append("spins")
+
+    def main():
+        result, took = yield timed(Timeout(1, spins()))
+        yield
+        entries = sum(task.tid == 1 for task in kernel.scheduler.runq)
+        return type(result), 2 <= took < 4, entries
+
+    kernel.spawn(main())
+    if way == "run":
+        kernel.run()
+    else:
+        drive(kernel)
+    assert kernel.init_status.value == (TaskTimeout, True, 0)
+    assert closed == ["spins"]
+    assert len(log) == 1
 
 
 @pytest.mark.parametrize(

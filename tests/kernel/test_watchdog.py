@@ -229,6 +229,19 @@ def test_every_task_has_its_turn_when_turns_are_cut_short(watch):
     assert order == [*range(60)] * 5
 
 
+def test_a_hog_in_a_turn_that_is_cut_short_again_and_again_is_named_once(watch, log):
+    """Each tick cuts the turn, and the slice is still known for the same."""
+    watched = watch()
+
+    def main():
+        watched.passes(1.0)
+        yield
+
+    watched.kernel.spawn(main())
+    watched.kernel.run()
+    assert len(log) == 1
+
+
 def test_a_short_turn_is_not_cut(watch):
     watched = watch()
     turns = []
