@@ -85,6 +85,8 @@ class Explorer:
                 self.report.bound = "stopped at the first failure"
             elif self.interrupted:
                 self.report.bound = "interrupted"
+            elif not self.report.bound:
+                self.report.bound = "given up, as the program is not the same in each run"
 
     def _strategy(self, name: str) -> Any:
         settings = self.settings

@@ -560,6 +560,19 @@ def test_state_that_goes_from_run_to_run_is_reported_where_it_shows():
     assert "and with the same choices again task 1 (program) at " in failure.message
 
 
+@pytest.mark.parametrize("strategy", ["dfs", "production", "portfolio"])
+def test_a_check_that_gives_up_says_why(strategy):
+    runs = []
+
+    def program():
+        runs.append(1)
+        return [yields(len(runs)), yields(2)]
+
+    report = pyos.check(program, strategy=strategy, keep_going=True)
+    assert not report.complete
+    assert "not complete: given up, as the program is not the same in each run; 1 failure found" in report.summary
+
+
 def test_a_value_that_differs_between_two_runs_is_reported():
     runs = []
 
