@@ -151,6 +151,8 @@ class Harness:
         kernel = self.kernel
         if kernel.timers.heap:
             kernel.ring_due()
+        if kernel.async_gens.dropped:
+            kernel.async_gens.adopt()  # production does so between two turns: whoever is ready may come first
         if self.invariants and self.queue.steps:
             self._check_invariants()
 
