@@ -128,6 +128,7 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     seed: int | str | None = None
     notes: list[str] = field(default_factory=list)
+    cut: int = 0  # runs that were not at their end after `max_steps`
     blocked: int = 0  # runs that dpor gave up half-way, as they would have repeated another one
 
     @property

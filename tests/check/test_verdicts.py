@@ -20,6 +20,7 @@ import pyos
 from pyos import (
     CONT,
     STOP,
+    Cell,
     Channel,
     Choose,
     Event,
@@ -35,6 +36,9 @@ from pyos import (
     always,
     eventually,
 )
+from pyos.check.explorer import Explorer
+from pyos.check.jobs import check_in_processes
+from pyos.check.settings import Settings
 from tests.check.cases import crossed, family, ordered, racy, sleeper
 from tests.kernel.programs import fails, forever, yields
 
@@ -301,6 +305,30 @@ def test_a_run_that_takes_too_many_steps_is_a_livelock():
 def test_the_bound_counts_steps(steps):
     report = pyos.check(lambda: [yields(4)], max_steps=steps)
     assert report.ok == (steps == 5)  # four yields are five steps
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "dpor", "delay", "portfolio"])
+@pytest.mark.parametrize("isolated", [False, True])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_check_is_not_complete_where_runs_were_cut(strategy, isolated, jobs):
+    def spins(cell):
+        while not (yield cell.load()):
+            pass
+
+    def ends_it(cell):
+        yield cell.store(1)
+
+    def program():
+        cell = Cell(0)
+        return [spins(cell), ends_it(cell)]
+
+    settings = Settings(strategy, budget=200, isolated=isolated, keep_going=True, max_steps=12)
+    with Explorer(program, "0" * 12, settings) as explorer:
+        report = explorer.check() if jobs == 1 else check_in_processes(explorer, jobs)
+    assert [failure.kind for failure in report.failures] == ["livelock"]
+    assert report.cut == report.outcomes["livelock"] > 0
+    assert not report.complete
+    assert report.bound.count("runs were cut at 12 steps") == 1
 
 
 # --- leaks
