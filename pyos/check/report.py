@@ -37,6 +37,7 @@ class Failure:
     tid: int | None = None
     error: BaseException | None = None
     about: str = ""  # the condition that does not hold
+    waits: tuple[tuple[str, ...], ...] = ()  # of a deadlock's cycle, or of all: task, what it waits for, line
     choices: tuple[int, ...] = ()
     replay: str = ""
     command: str = ""
@@ -55,7 +56,7 @@ class Failure:
     def signature(self) -> tuple[Any, ...]:
         """What must be the same for two failures to count as the same."""
         if self.about or self.kind == "deadlock":
-            return self.kind, self.about
+            return self.kind, self.about, self.waits
         if self.error is not None:
             # by name: a program file's own class is another one in each run
             return self.kind, class_name(type(self.error)), innermost_line(self.error)
