@@ -177,4 +177,5 @@ class Report:
     def __str__(self) -> str:
         outcomes = ["outcomes:", *self.outcome_lines] if self.outcome_lines else []
         stories = [line for failure in self.failures for line in ("", failure.story)]
-        return "\n".join([self.summary, *self.note_lines, *outcomes, *stories])
+        summary = textwrap.fill(self.summary, 100, subsequent_indent="  ")
+        return "\n".join([summary, *self.note_lines, *outcomes, *stories])
