@@ -6,13 +6,14 @@ run, and their traces counted.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 import pyos
-from pyos import Cell, NewTask, WaitTask, always
+from pyos import KILL, Cell, KillTask, NewTask, WaitTask, always
 from tests.check.explore import TooMany, by_brute_force, by_dpor
 from tests.check.random_programs import program_of, programs
 
@@ -149,6 +150,23 @@ def looks(cell):
     return (yield cell.load())
 
 
+async def looks_in_between(cell):
+    async for _ in numbers(cell, 3):
+        await cell.load()
+        break
+
+
+def kills_the_first(cell):
+    with contextlib.suppress(LookupError):
+        yield KillTask(1)
+    return (yield cell.load())
+
+
+def kills_the_closer(cell):
+    with contextlib.suppress(LookupError):
+        yield KillTask(3, KILL)
+
+
 def waits_for_what_it_left(cell):
     tid = yield NewTask(leaves(cell))
     yield WaitTask(tid)
@@ -164,12 +182,14 @@ def waits_for_what_it_left(cell):
         ([leaves, leaves_two], {1, 2}),
         ([leaves_two, looks], {1, 2}),
         ([waits_for_what_it_left, looks], {1}),
+        ([looks_in_between, kills_the_first], {0, 3}),
+        ([looks_in_between, kills_the_closer], {3}),
     ],
 )
 def test_dpor_sees_every_schedule_of_who_closes_a_left_async_generator(tasks, outcomes):
     def program():
         cell = Cell(0)
-        return [task(cell) for task in tasks], lambda: cell.kernel_object.value
+        return [task(cell) for task in tasks], lambda: cell.kernel_object.value if cell.kernel_object else 0
 
     seen, traces, schedules = by_brute_force(program, 30_000)
     reduced, runs = by_dpor(program)
