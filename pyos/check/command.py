@@ -190,10 +190,10 @@ def debug(explorer: Explorer, failure: Failure) -> None:
 
 def print_report(report: Report, options: argparse.Namespace, seconds: float) -> None:
     """The report on standard output, in colours if that is a terminal."""
-    from pyos.check.story import tell
+    from pyos.check.story import tell, wrapped
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    lines = [f"{options.program}: {report.summary} ({seconds:.1f} s)"]
+    lines = wrapped(f"{options.program}: {report.summary} ({seconds:.1f} s)")
     lines += report.note_lines
     lines += report.outcome_lines
     for failure in report.failures:

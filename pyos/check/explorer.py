@@ -79,12 +79,19 @@ class Explorer:
         self._is_repeatable((), "production")
 
     def finish(self) -> None:
-        """Say why the end was not the program's."""
-        if not self.report.complete:
+        """Say why the end was not the program's. What comes after a cut has not been seen, so nothing is complete."""
+        report = self.report
+        if not report.complete:
             if self.stopped:
-                self.report.bound = "stopped at the first failure"
+                report.bound = "stopped at the first failure"
             elif self.interrupted:
-                self.report.bound = "interrupted"
+                report.bound = "interrupted"
+            elif not report.bound:
+                report.bound = "given up, as the program is not the same in each run"
+        cut = f"runs were cut at {self.settings.max_steps} steps"
+        if report.cut and not self.stopped and cut not in report.bound:  # another process may have said so
+            report.bound = cut if report.complete else f"{report.bound}, {cut}"
+            report.complete = False
 
     def _strategy(self, name: str) -> Any:
         settings = self.settings
@@ -197,6 +204,7 @@ class Explorer:
                 return
             report.count(failure.kind if failure is not None else outcome)
             if failure is not None:
+                report.cut += failure.kind == "livelock"
                 self._found(failure, trimmed(strategy.chosen), strategy.name)
             elif report.schedules >= self.next_sample:
                 self.next_sample = report.schedules * 4

@@ -10,7 +10,8 @@ order makes no difference. Touched are
 - what a wake, a kill or an end touches on the way (watcher.py).
 Steps that look at everything (Tasks, the end of init, all of them while there are invariants) depend on everything.
 
-Names: a task is known by its parent and which child it is, an object by the task that made it and how many it had made
+Names: a task is known by its parent and which child it is (one that closes an async generator by the task whose step
+has left it, "left", and how many that one had left before), an object by the task that made it and how many it had made
 before; neither depends on the order in which tasks ran.
 """
 
@@ -105,11 +106,9 @@ class Footprints:
 
     def begin_step(self, task: Task) -> Step:
         """A task is about to be resumed."""
-        name = self.tasks.get(task.tid)
-        if name is None:  # the kernel has made it, to close an async generator
-            name = self.tasks[task.tid] = self.task_name(task)
+        name = self.task_name(task)
         step = self.step = Step(name)
-        step.everything = not self.isolated or name[0] == "unknown"
+        step.everything = not self.isolated
         return step
 
     def begin_nothing(self) -> None:

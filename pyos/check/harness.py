@@ -6,6 +6,7 @@ A run ends when nothing is ready and no deadline is left, at its first failure, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from types import CoroutineType, GeneratorType
 from typing import Any
@@ -15,6 +16,7 @@ from pyos.check.report import Failure, in_short
 from pyos.kernel.choice import Chooser, first
 from pyos.kernel.clock import VirtualClock
 from pyos.kernel.kernel import Kernel, RunningInThisThread, all_of_it
+from pyos.kernel.lifecycle import Exits
 from pyos.kernel.scheduler import Handler
 from pyos.kernel.tasks import Task
 from pyos.kernel.tracebacks import describe
@@ -24,6 +26,7 @@ from pyos.limits import Limits
 from pyos.status import ExitStatus
 from pyos.traps import Random, ReadWait, WriteWait
 
+NUMBER = re.compile(r"\b\d+ (?=\()|#\d+")  # before a task's name; also the number of what has no name
 MAX_STEPS = 10_000  # of one run; more is a livelock
 
 
@@ -151,6 +154,8 @@ class Harness:
         kernel = self.kernel
         if kernel.timers.heap:
             kernel.ring_due()
+        if kernel.async_gens.dropped:
+            kernel.async_gens.adopt()  # production does so between two turns: whoever is ready may come first
         if self.invariants and self.queue.steps:
             self._check_invariants()
 
@@ -296,12 +301,22 @@ def without_our_frame(error: BaseException) -> BaseException:
 
 def deadlock_of(stuck: list[Task]) -> Failure:
     """Nothing can ever run again: name the cycle if there is one, and what everybody waits for."""
-    head, blamed = "nothing can ever run again", stuck[0]
+    head, blamed, core = "nothing can ever run again", stuck[0], stuck
     for task in stuck:
         if chain := cycle_from(task):
             head, blamed = "a cycle of waits: " + " -> ".join(f"{t.tid} ({t.name})" for t in [*chain, task]), task
+            core = chain
             break
-    return Failure("deadlock", "\n".join([head, *(explain(task).strip() for task in stuck)]), blamed.tid)
+    message = "\n".join([head, *(explain(task).strip() for task in stuck)])
+    return Failure("deadlock", message, blamed.tid, waits=tuple(sorted(set(map(wait_of, core)))))
+
+
+def wait_of(task: Task) -> tuple[str, str, str]:
+    """A task that is stuck, what it waits for, and its line: the same in each run, so without numbers."""
+    exits = task.wait is not None and isinstance(task.wait, Exits) and task.ticket is not None
+    what = f"wait task {task.ticket.name}" if exits else task.wait.describe(task) if task.wait is not None else ""
+    stack = stack_of(task)
+    return task.name, NUMBER.sub("", what), stack[-1] if stack else ""
 
 
 def name_of(condition: Callable[[], Any]) -> str:

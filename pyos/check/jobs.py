@@ -67,6 +67,7 @@ def check_in_processes(explorer: Explorer, count: int) -> Report:
     explorer.begin()
     report = explorer.report
     if report.failures:
+        explorer.finish()
         return report
     budget = explorer.settings.budget
     if isinstance(budget, int):
@@ -113,6 +114,7 @@ def merge(report: Report, jobs: list[Job]) -> None:
     """The sums of what all have seen."""
     report.schedules = sum(job.report.schedules for job in jobs)
     report.blocked = sum(job.report.blocked for job in jobs)
+    report.cut = sum(job.report.cut for job in jobs)
     report.outcomes.clear()
     for job in jobs:
         report.outcomes.update(job.report.outcomes)

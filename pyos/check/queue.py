@@ -55,6 +55,8 @@ class ExploringQueue(list[Task]):
         self.clear()
         self.stale = False
         self.steps = 0
+        if self.scheduler is not None:
+            self.scheduler.goes_on = False  # a run may have ended between two steps of a slice
 
     def purge(self) -> None:
         """Drop the entries of the dead, which are no options."""

@@ -58,6 +58,8 @@ def decode(text: str, identity: str) -> tuple[int, ...]:
                 digit, found, rest = rest.partition(")")
                 if not found:
                     raise ValueError
+            if not set(digit) <= set(DIGITS):  # `int` takes signs, spaces and underscores as well
+                raise ValueError
             choices.append(int(digit, 36))
     except ValueError:
         raise ReplayError(f"not a replay string: {text!r}") from None

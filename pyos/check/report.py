@@ -37,6 +37,7 @@ class Failure:
     tid: int | None = None
     error: BaseException | None = None
     about: str = ""  # the condition that does not hold
+    waits: tuple[tuple[str, ...], ...] = ()  # of a deadlock's cycle, or of all: task, what it waits for, line
     choices: tuple[int, ...] = ()
     replay: str = ""
     command: str = ""
@@ -55,7 +56,7 @@ class Failure:
     def signature(self) -> tuple[Any, ...]:
         """What must be the same for two failures to count as the same."""
         if self.about or self.kind == "deadlock":
-            return self.kind, self.about
+            return self.kind, self.about, self.waits
         if self.error is not None:
             # by name: a program file's own class is another one in each run
             return self.kind, class_name(type(self.error)), innermost_line(self.error)
@@ -128,6 +129,7 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     seed: int | str | None = None
     notes: list[str] = field(default_factory=list)
+    cut: int = 0  # runs that were not at their end after `max_steps`
     blocked: int = 0  # runs that dpor gave up half-way, as they would have repeated another one
 
     @property
@@ -175,4 +177,5 @@ class Report:
     def __str__(self) -> str:
         outcomes = ["outcomes:", *self.outcome_lines] if self.outcome_lines else []
         stories = [line for failure in self.failures for line in ("", failure.story)]
-        return "\n".join([self.summary, *self.note_lines, *outcomes, *stories])
+        summary = textwrap.fill(self.summary, 100, subsequent_indent="  ")
+        return "\n".join([summary, *self.note_lines, *outcomes, *stories])

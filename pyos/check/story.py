@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Protocol
+from unicodedata import east_asian_width
 
 from pyos.check.recorder import Row, relative
 from pyos.check.report import Failure, printable
@@ -30,6 +31,7 @@ MOST_TASKS = 30  # of those listed at the end
 LONGEST_WHERE = 26
 ENDS = 30  # steps shown at each end of a long run
 MOST_LINES = 20  # of a traceback
+FILLER = "\0"  # the second column of a wide character, while lines are broken
 
 RESET, BOLD, DIM, RED, YELLOW = "\033[0m", "\033[1m", "\033[2m", "\033[31m", "\033[1;33m"
 TASK_COLORS = ("\033[36m", "\033[35m", "\033[32m", "\033[34m")
@@ -131,7 +133,7 @@ class Layout(Protocol):
 def table(rows: list[Row], failure: Failure, paint: Paint) -> Iterator[str]:
     """The run, one row a step."""
     digits = max(4, len(str(len(rows))))
-    where_width = max(5, *(len(short(row.where)) for row in rows))
+    where_width = max(5, *(columns(short(row.where)) for row in rows))
     left = digits + 2 + where_width + 2
     names = {row.tid: f"{row.tid} {row.name}" for row in rows}
     layout: Layout = (
@@ -149,7 +151,7 @@ def table(rows: list[Row], failure: Failure, paint: Paint) -> Iterator[str]:
             yield paint(f"{'':{digits}}  {row.time:g} s", DIM)
             time = row.time
         mark = paint("*", YELLOW) if row.deviates else " "
-        beside = f"{row.number:>{digits}}{mark} {short(row.where):{where_width}}  "
+        beside = f"{row.number:>{digits}}{mark} {pad(short(row.where), where_width)}  "
         for line in layout.cells(row, [in_words(row)]):
             yield (beside + line).rstrip()
             beside = " " * left
@@ -210,10 +212,10 @@ class Columns:
         return "".join(self._cell(name, self.paint.task(tid, name)) for tid, name in names.items()).rstrip()
 
     def _cell(self, plain: str, painted: str) -> str:
-        return painted + " " * (self.width - len(plain))
+        return painted + " " * (self.width - columns(plain))
 
     def cells(self, row: Row, lines: list[str]) -> Iterator[str]:
-        for text in textwrap.wrap(lines[0], self.width - 2, subsequent_indent="  ") or [""]:
+        for text in wrap(lines[0], self.width - 2):
             cells = []
             for tid in self.names:
                 inside = text if tid == row.tid else "|"
@@ -244,7 +246,7 @@ class Lanes:
             self._enter(row.tid)
         text = f"{clip(self.names[row.tid], LONGEST_NAME)}: {lines[0]}"
         mark = "o"
-        for part in textwrap.wrap(text, self.width, subsequent_indent="  "):
+        for part in wrap(text, self.width):
             lanes = "".join(self._lane(tid, mark if tid == row.tid else "|") for tid in self.lanes)
             free = "  " * (self.count - len(self.lanes)) + (" " if row.tid in self.lanes else "+")
             told = self.paint(part, RED) if row.failed else self.paint.task(row.tid, part)
@@ -274,17 +276,43 @@ def most_at_once(lives: dict[int, tuple[int, int]]) -> int:
 def short(where: str) -> str:
     """file:line, the file without its folders where it would be too long."""
     where = relative(where)
-    if len(where) > LONGEST_WHERE:
+    if columns(where) > LONGEST_WHERE:
         where = os.path.basename(where)
-    return where if len(where) <= LONGEST_WHERE else ".." + where[2 - LONGEST_WHERE :]
+    return where if columns(where) <= LONGEST_WHERE else clip(where[::-1], LONGEST_WHERE)[::-1]
+
+
+def columns(text: str) -> int:
+    """How wide a text is on a terminal: East Asian characters take two columns."""
+    return len(text) if text.isascii() else len(text) + sum(map(is_wide, text))
+
+
+def is_wide(char: str) -> bool:
+    return east_asian_width(char) in ("W", "F")
 
 
 def clip(text: str, width: int) -> str:
     """A text cut to a width."""
-    return text if len(text) <= width else text[: width - 2] + ".."
+    if columns(text) <= width:
+        return text
+    text = text[: width - 2]
+    while columns(text) > width - 2:
+        text = text[:-1]
+    return text + ".."
+
+
+def pad(text: str, width: int) -> str:
+    """A text filled up to a width."""
+    return text + " " * (width - columns(text))
+
+
+def wrap(text: str, width: int, indent: str = "  ") -> list[str]:
+    """A text in lines of at most a width, all but the first indented."""
+    if columns(text) > len(text):
+        text = "".join(char + FILLER if is_wide(char) else char for char in text)
+        width -= 1  # a character and its filler may be cut apart
+    return [line.replace(FILLER, "") for line in textwrap.wrap(text, width, subsequent_indent=indent)] or [""]
 
 
 def wrapped(text: str) -> list[str]:
     """A text in lines of at most WIDTH."""
-    indent = " " * (len(text) - len(text.lstrip()))
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent + "  ") or [""]
+    return wrap(text, WIDTH, " " * (len(text) - len(text.lstrip())) + "  ")

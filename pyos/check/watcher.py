@@ -111,15 +111,28 @@ class Watcher:
             task = spawn(target, parent, *more)
             if task.quota is not None:
                 footprints.step.touch(("quota",))
-            above = footprints.task_name(parent) if parent is not None else ()
-            number = footprints.children[above] = footprints.children.get(above, 0) + 1
-            name = footprints.tasks[task.tid] = (*above, number)
-            footprints.step.touch(("task", name))
-            footprints.step.touch(("life", name))  # until now nobody had this tid
-            footprints.step.woke.add(name)
+            self._is_born(task, footprints.task_name(parent) if parent is not None else ())
             return task
 
         setattr(lifecycle, "spawn", spawn_seen)
+        adopt = lifecycle.adopt
+
+        def adopt_seen(gen: Any, name: str) -> Task:
+            task = adopt(gen, name)
+            footprints.step.touch(("table",))
+            self._is_born(task, (*footprints.step.task, "left"))
+            return task
+
+        setattr(lifecycle, "adopt", adopt_seen)
+
+    def _is_born(self, task: Task, above: tuple[Any, ...]) -> None:
+        """The step that is being taken has started the task."""
+        footprints = self.footprints
+        number = footprints.children[above] = footprints.children.get(above, 0) + 1
+        name = footprints.tasks[task.tid] = (*above, number)
+        footprints.step.touch(("task", name))
+        footprints.step.touch(("life", name))  # until now nobody had this tid
+        footprints.step.woke.add(name)
 
     def _watch_signals(self) -> None:
         signals = self.kernel.signals

@@ -128,11 +128,12 @@ class Lifecycle:
         kernel.scheduler.runq.append(task)
         return task
 
-    def adopt(self, gen: Any, name: str) -> None:
+    def adopt(self, gen: Any, name: str) -> Task:
         """Make a task of what the kernel has to have done, whatever the limits and the hour; `gen` has started."""
         table = self.kernel.table
         task = table.add(table.get(1), gen, name, "", detached=True, always=True)
         self.kernel.scheduler.runq.append(task)
+        return task
 
     def _quota(self, limits: Any, outer: Quota | None) -> Quota:
         if not issubclass(type(limits), Limits):

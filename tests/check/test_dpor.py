@@ -6,13 +6,14 @@ run, and their traces counted.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 import pyos
-from pyos import Cell, NewTask, WaitTask, always
+from pyos import KILL, Cell, KillTask, NewTask, WaitTask, always
 from tests.check.explore import TooMany, by_brute_force, by_dpor
 from tests.check.random_programs import program_of, programs
 
@@ -124,3 +125,96 @@ def test_what_random_answers_is_the_same_in_every_run():
         return (yield pyos.Random())
 
     assert len(pyos.check(program, strategy="dfs", budget=None).outcomes) == 1
+
+
+async def numbers(cell, n):
+    try:
+        while True:
+            yield n
+    finally:
+        await cell.store(n)
+
+
+async def leaves(cell, n=1):
+    async for _ in numbers(cell, n):
+        break
+
+
+async def leaves_two(cell):
+    await leaves(cell, 1)
+    await cell.load()
+    await leaves(cell, 2)
+
+
+def looks(cell):
+    return (yield cell.load())
+
+
+async def looks_in_between(cell):
+    async for _ in numbers(cell, 3):
+        await cell.load()
+        break
+
+
+def kills_the_first(cell):
+    with contextlib.suppress(LookupError):
+        yield KillTask(1)
+    return (yield cell.load())
+
+
+def kills_the_closer(cell):
+    with contextlib.suppress(LookupError):
+        yield KillTask(3, KILL)
+
+
+def waits_for_what_it_left(cell):
+    tid = yield NewTask(leaves(cell))
+    yield WaitTask(tid)
+    return (yield cell.load())
+
+
+@pytest.mark.parametrize(
+    ("tasks", "outcomes"),
+    [
+        ([leaves], {1}),
+        ([leaves, looks], {1}),
+        ([leaves, leaves], {1}),
+        ([leaves, leaves_two], {1, 2}),
+        ([leaves_two, looks], {1, 2}),
+        ([waits_for_what_it_left, looks], {1}),
+        ([looks_in_between, kills_the_first], {0, 3}),
+        ([looks_in_between, kills_the_closer], {3}),
+    ],
+)
+def test_dpor_sees_every_schedule_of_who_closes_a_left_async_generator(tasks, outcomes):
+    def program():
+        cell = Cell(0)
+        return [task(cell) for task in tasks], lambda: cell.kernel_object.value if cell.kernel_object else 0
+
+    seen, traces, schedules = by_brute_force(program, 30_000)
+    reduced, runs = by_dpor(program)
+    assert reduced == seen == outcomes
+    assert runs == len(traces) <= schedules
+
+
+def test_a_left_async_generator_is_closed_while_others_are_at_work_as_in_production():
+    def looks_late(cell):
+        for _ in range(150):
+            yield
+        assert (yield cell.load()) != 1
+
+    def boot():
+        cell = Cell(0)
+        yield NewTask(leaves(cell))
+        looking = yield NewTask(looks_late(cell))
+        return type((yield WaitTask(looking)).error)
+
+    def program():
+        cell = Cell(0)
+        return [leaves(cell), looks_late(cell)]
+
+    assert pyos.run(boot()) is AssertionError
+    for strategy in ("production", "dfs", "dpor", "portfolio"):
+        report = pyos.check(program, strategy=strategy, budget=500, isolated=strategy == "dpor")
+        assert [failure.kind for failure in report.failures] == ["assertion"]
+        assert report.failures[0].choices == ()

@@ -175,6 +175,39 @@ def test_a_long_slice_ends_where_it_does_in_production(harness_of):
     assert stepwise == order == ["short", "long"]
 
 
+@pytest.mark.parametrize("strategy", ["dfs", "delay"])
+def test_a_run_that_is_cut_in_a_slice_does_not_shorten_the_next_ones(strategy):
+    def spins(cell):
+        while not (yield cell.load()):
+            pass
+
+    def ends_it(cell):
+        yield cell.store(1)
+
+    def program():
+        cell = Cell(0)
+        return [spins(cell), ends_it(cell), yields(1)]
+
+    report = pyos.check(program, strategy=strategy, budget=1000, keep_going=True, max_steps=30)
+    assert [failure.kind for failure in report.failures] == ["livelock"]
+
+
+def test_an_invariant_that_breaks_in_a_slice_is_told_as_that():
+    def stores(cell, times):
+        for value in (*range(times), -1, 5):
+            yield cell.store(value)
+
+    for times in (1, 40, 62, 63):
+
+        def program(times=times):
+            cell = Cell(0)
+            pyos.always(lambda: cell.kernel_object is None or cell.kernel_object.value != -1)
+            return [stores(cell, times), yields(1)]
+
+        report = pyos.check(program, budget=50)
+        assert [failure.kind for failure in report.failures] == ["invariant"]
+
+
 def test_a_check_in_another_thread_waits_for_its_turn():
     seen = []
 

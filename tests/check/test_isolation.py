@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import pytest
@@ -146,6 +149,126 @@ def shares_with_its_grandchild():
     yield WaitTask((yield NewTask(child(box))))
 
 
+def is_given(*things):
+    """A program of two tasks, each given one of these."""
+
+    def work(thing):
+        yield
+
+    return lambda: [work(thing) for thing in things]
+
+
+class Holder:
+    __slots__ = ("held", "not_yet")
+
+    def __init__(self, held):
+        self.held = held
+
+
+def steps_through_one_generator():
+    def numbers():
+        yield from range(10)
+
+    def work(source):
+        next(source)
+        yield
+
+    source = numbers()
+    return [work(source), work(source)]
+
+
+class Counted:
+    made = 0
+    known: dict[str, int] = {}
+
+    def count(self):
+        type(self).made += 1
+
+    @classmethod
+    def count_all(cls):
+        value = cls.made
+        yield
+        cls.made = value + 1
+
+    @staticmethod
+    def look():
+        return TABLE
+
+
+class Made:
+    number = 0
+
+
+def assigns_a_class_attribute():
+    def work():
+        Made.number += 1
+        yield
+
+    def looks():
+        assert Made.number < 5
+        yield
+
+    return [work(), looks()]
+
+
+def assigns_an_attribute_of_the_class_of_an_object():
+    class Ticket:
+        last = 0
+
+        def __init__(self):
+            type(self).last += 1
+
+        def again(self):
+            self.__class__.last = 5
+
+    def work():
+        Ticket()
+        yield
+
+    return [work(), work()]
+
+
+def names_a_global_in_a_method():
+    class Log:
+        def add(self):
+            TABLE["x"] = 1
+
+    def work():
+        Log().add()
+        yield
+
+    return [work(), work()]
+
+
+def has_a_list_in_a_class():
+    class Log:
+        lines: list[str] = []
+
+    def work():
+        Log.lines.append("")
+        yield
+
+    return [work(), work()]
+
+
+def assigns_a_variable_that_another_reads():
+    total = 0
+
+    def work():
+        nonlocal total
+        total += 1
+        yield
+
+    def looks():
+        assert total < 5
+        yield
+
+    return [looks(), work()]
+
+
+SHARED, OWNED = [], Account()
+
+
 @pytest.mark.parametrize(
     ("program", "name", "kind", "tasks"),
     [
@@ -162,6 +285,18 @@ def shares_with_its_grandchild():
         (shares_with_its_grandchild, "box", "list", (1, 2)),
         (lost_update, "total", "list", (1, 2)),
         (lambda: racy()[0], "total", "list", (1, 2)),
+        (is_given(SHARED.append, SHARED.__len__), "thing", "list", (1, 2)),
+        (is_given(OWNED.pay, OWNED.pay), "thing", "Account", (1, 2)),
+        (is_given(partial(len, SHARED), partial(print, end=SHARED)), "thing", "list", (1, 2)),
+        (is_given(partial(SHARED.append, 1), SHARED), "thing", "list", (1, 2)),
+        (is_given(Holder(SHARED), Holder((SHARED,))), "thing", "list", (1, 2)),
+        (steps_through_one_generator, "source", "generator", (1, 2)),
+        (assigns_a_class_attribute, "Made (whose number is assigned to)", "type", (1, 2)),
+        (lambda: [Counted.count_all(), Counted.count_all()], "Counted (whose made is assigned to)", "type", (1, 2)),
+        (assigns_an_attribute_of_the_class_of_an_object, "Ticket (whose last is assigned to)", "type", (1, 2)),
+        (names_a_global_in_a_method, "TABLE", "dict", (1, 2)),
+        (has_a_list_in_a_class, "Log.lines", "list", (1, 2)),
+        (assigns_a_variable_that_another_reads, "total (which is assigned to)", "cell", (1, 2)),
     ],
 )
 def test_what_two_tasks_share_and_can_change_is_named(program, name, kind, tasks):
@@ -243,9 +378,98 @@ def keeps_lists_for_itself():
     return tuple(results)
 
 
+class Color(Enum):
+    RED = 1
+    BLUE = 2
+
+    def other(self):
+        return Color.BLUE if self is Color.RED else Color.RED
+
+
+class Refused(Exception):
+    def __init__(self, why):
+        super().__init__(why)
+        self.why = why
+
+
+class Shape(ABC):
+    sides = 0
+
+    @abstractmethod
+    def area(self): ...
+
+
+@dataclass(order=True)
+class Square(Shape):
+    side: float = 1.0
+    marks: list[str] = field(default_factory=list)
+
+    sides = 4
+
+    def area(self):
+        self.marks.append("asked")
+        return self.side**2
+
+    @property
+    def is_large(self):
+        return self.side > 10
+
+    @cached_property
+    def twice(self):
+        return 2 * self.side
+
+
+def has_classes_of_the_programs():
+    def work(cell):
+        square = Square(2.0)
+        square.side = 3.0
+        try:
+            if square.area() < 0 or square.is_large or square.twice < 0:
+                raise Refused("no")
+        except Refused:
+            return
+        yield cell.store((Color.RED.other(), Point(1, LOCKS[0]), Square(1.0) < square))
+
+    cell = Cell(0)
+    return [work(cell), work(cell)]
+
+
+def is_given_what_is_its_own():
+    def work(add, name, power, source, square, cell):
+        add(name("a"))
+        yield cell.store((power(2), next(source), square.area()))
+
+    cell = Cell(0)
+    return [
+        work([].append, str.upper, POWER, (n for n in range(3)), Square(), cell),
+        work([].append, str.upper, POWER, (n for n in range(3)), Square(), cell),
+    ]
+
+
+POWER = partial(pow, 3)
+
+
+def keeps_the_generators_that_it_starts():
+    def work(box):
+        box.append(1)
+        yield
+
+    def starts(job):
+        yield WaitTask((yield NewTask(job)))
+
+    jobs = (work([]), work([]))
+    helper = yield NewTask(starts(jobs[0]))
+    child = yield NewTask(jobs[1])
+    yield WaitTask(child)
+    yield WaitTask(helper)
+
+
 @pytest.mark.parametrize(
     "program",
     [
+        has_classes_of_the_programs,
+        is_given_what_is_its_own,
+        keeps_the_generators_that_it_starts,
         cells,
         crossed,
         ordered,

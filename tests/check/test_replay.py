@@ -58,7 +58,7 @@ def test_what_is_no_replay_string_is_refused(text):
         decode(text, IDENTITY)
 
 
-@pytest.mark.parametrize("choices", ["!", "0-1", "(", "()", "é"])
+@pytest.mark.parametrize("choices", ["!", "0-1", "(", "()", "é", "(+1)", "(-1)", "(1_0)", "( 1)", "A", "٣"])
 def test_what_is_no_choice_is_refused(choices):
     with pytest.raises(ReplayError, match="not a replay string"):
         decode(f"pyos1:{IDENTITY}:{choices}", IDENTITY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import pyos
-from pyos import Choose
+from pyos import Cell, Channel, Choose, Lock, NewTask, WaitTask
 from pyos.check.harness import Harness
 from pyos.check.shrink import Shrinker, deviations, trimmed
 from pyos.check.strategies import Random, Replay
@@ -95,6 +95,58 @@ def test_errors_of_two_lines_are_two_failures(harness_of):
     harness = harness_of(program)
     (one,) = [failure for failure in some_failures(harness, 8) if "two" in failure.message][:1]
     assert "two" in Shrinker(harness, one).shrink().message
+
+
+def two_deadlocks():
+    """One of two locks, with one deviation, and one of a reader that nobody writes to, with another."""
+    one, two, flag, news = Lock("one"), Lock("two"), Cell(False), Channel(0, "news")
+
+    def takes(first, second):
+        yield first.acquire()
+        yield second.acquire()
+        yield second.release()
+        yield first.release()
+
+    def reads():
+        if not (yield flag.load()):
+            yield news.get()
+
+    def writes():
+        yield flag.store(True)
+
+    return [writes(), reads(), takes(one, two), takes(two, one)]
+
+
+def test_a_deadlock_does_not_turn_into_another_one(harness_of):
+    harness = harness_of(two_deadlocks)
+    kinds = set()
+    for failure in some_failures(harness, 40):
+        small = Shrinker(harness, failure).shrink()
+        kinds.add(small.message.partition(":")[0].partition(chr(10))[0])
+        assert ("a cycle of waits" in small.message) == ("a cycle of waits" in failure.message)
+        assert deviations(small.choices) == 1
+    assert kinds == {"a cycle of waits", "nothing can ever run again"}
+
+
+@pytest.mark.parametrize("options", [{"strategy": "dpor", "isolated": True}, {"strategy": "random", "budget": 300}])
+def test_two_deadlocks_are_two_failures_and_the_same_one_among_others_is_one(options):
+    report = pyos.check(two_deadlocks, keep_going=True, **options)
+    assert sorted(failure.message.partition(" ")[0] for failure in report.failures) == ["a", "nothing"]
+
+
+def test_tasks_of_other_numbers_are_in_the_same_deadlock():
+    def program():
+        def waits():
+            yield Channel(0).get()
+
+        def starts():
+            yield WaitTask((yield NewTask(waits())))
+
+        return [starts(), starts()]
+
+    report = pyos.check(program, strategy="dfs", budget=None, keep_going=True)
+    assert report.complete
+    assert len(report.failures) == 1
 
 
 def test_the_work_is_bounded(harness_of):

@@ -7,6 +7,7 @@ import linecache
 import os
 import re
 import sys
+import unicodedata
 
 import pytest
 
@@ -549,6 +550,21 @@ def livelock():
         yield
 
 
+def of_wide_characters(n):
+    def program():
+        lock, channel = Lock("鎖" * 30), Channel(1, "通" * 9)
+
+        def 仕事():
+            yield
+            yield lock.acquire()
+            yield channel.put("日本語" * 40 + "x" * 50)
+            raise ValueError("漢字x" * 30)
+
+        return [仕事() for _ in range(n)]
+
+    return program
+
+
 PROGRAMS = [
     crossed,
     lost_update,
@@ -557,7 +573,13 @@ PROGRAMS = [
     of_long_words(),
     of_a_deep_stack(),
     livelock,
+    of_wide_characters(2),
+    of_wide_characters(7),
 ]
+
+
+def columns(line):
+    return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in line)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -565,7 +587,21 @@ def test_no_line_is_wider_than_100_columns_but_the_command(program):
     text = story(program, max_steps=3000)
     body, _, command = text.partition("to see it again:\n")
     assert command
-    assert max(map(len, body.splitlines())) <= 100
+    assert max(map(columns, body.splitlines())) <= 100
+
+
+def test_wide_characters_take_two_columns():
+    """What stands beside them is where it is without them."""
+    lines = [line for line in story(of_wide_characters(2)).splitlines() if line.endswith("|")]
+    assert any("通" in line for line in lines)
+    assert len({columns(line) for line in lines}) == 1
+
+
+def test_the_line_above_a_story_is_not_wider_either():
+    report = pyos.check(crossed, strategy="delay", delays=0)
+    report.bound = "for a reason that is told in very many words, " * 4
+    assert max(map(len, str(report).splitlines())) <= 100
+    assert chr(10) not in report.summary
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

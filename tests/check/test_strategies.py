@@ -238,6 +238,38 @@ def test_pct_finds_a_bug_of_its_depth_as_often_as_it_promises():
     assert found / 400 > promised * 0.8
 
 
+def test_pct_finds_by_its_changes_what_priorities_alone_cannot():
+    def program():
+        at = [""]
+
+        def works():
+            for step in range(6):
+                at[0] = f"step {step}"
+                yield
+            at[0] = "the end"
+
+        def looks():
+            assert at[0] != "step 3", "it has come in between"
+            for _ in range(6):  # the dry run is as long as any, so that nothing is left to chance
+                yield
+
+        return [works(), looks()]
+
+    def found_by(depth):
+        strategy, harness = Pct(depth, 3), Harness(program)
+        failures = 0
+        for _ in range(400):
+            strategy.next()
+            harness.run(strategy.choose)
+            failures += harness.failure is not None
+        harness.kernel.close()
+        return failures / 400, float(re.search(r"at least (\S+)$", strategy.bound)[1])
+
+    assert found_by(1)[0] == 0
+    found, promised = found_by(2)
+    assert found >= promised * 0.8
+
+
 def test_pct_counts_tasks_that_are_never_ready_together():
     def program():
         for _ in range(5):

@@ -20,6 +20,7 @@ import pyos
 from pyos import (
     CONT,
     STOP,
+    Cell,
     Channel,
     Choose,
     Event,
@@ -35,6 +36,9 @@ from pyos import (
     always,
     eventually,
 )
+from pyos.check.explorer import Explorer
+from pyos.check.jobs import check_in_processes
+from pyos.check.settings import Settings
 from tests.check.cases import crossed, family, ordered, racy, sleeper
 from tests.kernel.programs import fails, forever, yields
 
@@ -303,6 +307,30 @@ def test_the_bound_counts_steps(steps):
     assert report.ok == (steps == 5)  # four yields are five steps
 
 
+@pytest.mark.parametrize("strategy", ["dfs", "dpor", "delay", "portfolio"])
+@pytest.mark.parametrize("isolated", [False, True])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_check_is_not_complete_where_runs_were_cut(strategy, isolated, jobs):
+    def spins(cell):
+        while not (yield cell.load()):
+            pass
+
+    def ends_it(cell):
+        yield cell.store(1)
+
+    def program():
+        cell = Cell(0)
+        return [spins(cell), ends_it(cell)]
+
+    settings = Settings(strategy, budget=200, isolated=isolated, keep_going=True, max_steps=12)
+    with Explorer(program, "0" * 12, settings) as explorer:
+        report = explorer.check() if jobs == 1 else check_in_processes(explorer, jobs)
+    assert [failure.kind for failure in report.failures] == ["livelock"]
+    assert report.cut == report.outcomes["livelock"] > 0
+    assert not report.complete
+    assert report.bound.count("runs were cut at 12 steps") == 1
+
+
 # --- leaks
 
 
@@ -558,6 +586,19 @@ def test_state_that_goes_from_run_to_run_is_reported_where_it_shows():
     assert failure.kind == "nondeterminism"
     assert "step 2 was task 1 (program) at " in failure.message
     assert "and with the same choices again task 1 (program) at " in failure.message
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "production", "portfolio"])
+def test_a_check_that_gives_up_says_why(strategy):
+    runs = []
+
+    def program():
+        runs.append(1)
+        return [yields(len(runs)), yields(2)]
+
+    report = pyos.check(program, strategy=strategy, keep_going=True)
+    assert not report.complete
+    assert "not complete: given up, as the program is not the same in each run; 1 failure found" in report.summary
 
 
 def test_a_value_that_differs_between_two_runs_is_reported():
