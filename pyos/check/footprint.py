@@ -224,7 +224,7 @@ class Footprints:
             self.step.touch(("life", name), write=False)
 
     def _touch_awaited(self, kernel: Kernel, task: Task, trap: traps.WaitTask) -> None:
-        zombies = task.family.zombies if task.family is not None else {}
+        zombies = {zombie.tid: zombie for zombie in kernel.table.zombies_of(task)}
         if trap.tid is None:
             self.step.touch(("children", self.task_name(task)))
             reaped = next(iter(zombies.values()), None)

@@ -168,7 +168,7 @@ class Watcher:
         step, table = self.footprints.step, self.kernel.table
         for what in ("task", "life", "mailbox", "children"):
             step.touch((what, name))
-        for zombie in task.family.zombies.values() if task.family is not None else ():
+        for zombie in table.zombies_of(task):
             self._touch("life", zombie)
         mother = table.get(task.parent)
         linked = mother is not None and mother.family is not None and task in mother.family.links

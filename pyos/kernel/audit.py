@@ -94,6 +94,8 @@ def families_are_sound(kernel: Kernel) -> Findings:
     table = kernel.table
     living: Counter[int] = Counter()
     zombies = 0
+    families = [(task.tid, task.family) for task in table if task.family is not None]
+    deaths = {(parent, tid) for parent, family in families for tid in family.deaths[family.oldest :]}
     for tid, task in table.tasks.items():
         if task.tid != tid or tid > table.last_tid:
             yield f"{task} is entered as {tid} (the last tid is {table.last_tid})"
@@ -102,15 +104,14 @@ def families_are_sound(kernel: Kernel) -> Findings:
             living[parent.tid if parent else 0] += 1
             continue
         zombies += 1
-        if parent is None or parent.family is None or parent.family.zombies.get(tid) is not task:
+        if parent is None or (parent.tid, tid) not in deaths:
             yield f"{task} is a zombie and nobody's dead child"
     for task in table:
         counted = task.family.living if task.family is not None else 0
         if task.status is None and counted != living[task.tid]:
             yield f"{task} has {living[task.tid]} living children, and {counted} are counted"
-        for tid in task.family.zombies if task.family is not None else ():
-            if table.get(tid) is None:
-                yield f"{task} keeps the dead child {tid}, which is not in the table"
+        if task.family is not None and (found := len(table.zombies_of(task))) != task.family.zombies:
+            yield f"{task} has {found} zombies, and {task.family.zombies} are counted"
     if zombies != table.zombies:
         yield f"there are {zombies} zombies, and {table.zombies} are counted"
 

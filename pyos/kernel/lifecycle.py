@@ -10,7 +10,6 @@ Rules kept here:
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -183,8 +182,8 @@ class Lifecycle:
             self._report(status)
         if task.tid == 1:
             kernel.init_ended(status)
-        elif parent is not None and parent.family is not None and len(parent.family.zombies) >= parent.family.look_at:
-            self._many_zombies(parent, parent.family)
+        elif parent is not None and parent.family is not None and parent.family.zombies >= ZOMBIE_WARNING:
+            self._warn_of_zombies(parent, parent.family)
 
     def _tell(
         self, task: Task, status: ExitStatus, waiters: Iterable[Task], parent: Task | None, raised_in: Task | None
@@ -250,16 +249,13 @@ class Lifecycle:
             if isinstance(error, LinkedTaskFailed) and error.status.error is not None:
                 self._report(error.status)
 
-    def _many_zombies(self, parent: Task, family: Family) -> None:
-        family.grown = True
-        if len(family.zombies) < ZOMBIE_WARNING:
-            family.look_at = ZOMBIE_WARNING
-            return
-        family.look_at = sys.maxsize  # once is enough
-        self.kernel.log(
-            f"task {parent.tid} ({parent.name}) has {len(family.zombies)} dead children it has not waited for; "
-            "wait for them, or start them with detached=True"
-        )
+    def _warn_of_zombies(self, parent: Task, family: Family) -> None:
+        if not family.warned:
+            family.warned = True
+            self.kernel.log(
+                f"task {parent.tid} ({parent.name}) has {family.zombies} dead children it has not waited for; "
+                "wait for them, or start them with detached=True"
+            )
 
     def _report(self, status: ExitStatus) -> None:
         assert status.error is not None

@@ -127,9 +127,9 @@ BREAKAGES = {
     audit.families_are_sound: {
         "is entered as 10 (the last tid is 9)": lambda s: setattr(s.kernel.table, "last_tid", 9),
         "'waiter' blocked> is entered as 11": lambda s: s.kernel.table.tasks.update({11: s.waiter}),
-        "'zombie' zombie> is a zombie and nobody's dead child": lambda s: s.init.family.zombies.clear(),
+        "'zombie' zombie> is a zombie and nobody's dead child": lambda s: s.init.family.deaths.clear(),
         "has 7 living children, and 8 are counted": lambda s: setattr(s.init.family, "living", 8),
-        "keeps the dead child 77": lambda s: s.init.family.zombies.update({77: s.zombie}),
+        "has 1 zombies, and 2 are counted": lambda s: setattr(s.init.family, "zombies", 2),
         "there are 1 zombies, and 0 are counted": lambda s: setattr(s.kernel.table, "zombies", 0),
     },
     audit.the_dead_hold_nothing: {

@@ -163,7 +163,6 @@ def test_zombies_count_against_the_limit(run):
 
 @pytest.mark.parametrize("by_tid", [True, False])
 def test_a_parent_that_has_waited_for_many_zombies_gives_their_table_back(make_kernel, by_tid):
-    """With the gap at its front, through which each look for the oldest would walk."""
     kernel = make_kernel()
     sizes = []
 
@@ -173,15 +172,37 @@ def test_a_parent_that_has_waited_for_many_zombies_gives_their_table_back(make_k
             for _ in range(100):
                 tids.append((yield NewTask(yields(0))))
             yield Sleep(1)
-            assert len(init.family.zombies) == 100
+            assert init.family.zombies == len(init.family.deaths) == 100
             for tid in tids:
                 yield WaitTask(tid if by_tid else None)
-            assert list(init.family.oldest) == []
-            sizes.append(sys.getsizeof(init.family.zombies))
+            sizes.append(sys.getsizeof(init.family.deaths))
 
     init = kernel.spawn(main())
     kernel.run()
-    assert sizes == [sys.getsizeof({})] * 2
+    assert sizes == [sys.getsizeof([])] * 2
+
+
+@pytest.mark.parametrize("order", [1, -1, None])
+def test_deaths_of_children_that_have_been_waited_for_do_not_pile_up(make_kernel, order):
+    kernel = make_kernel()
+    most = []
+
+    def main():
+        first = yield NewTask(yields(0))
+        tids = []
+        for _ in range(1000):
+            tids.append((yield NewTask(yields(0))))
+        yield Sleep(1)
+        family = init.family
+        for tid in sorted(tids, key=lambda tid: (tid * 7919) % 1000 if order is None else order * tid):
+            yield WaitTask(tid)
+            most.append(len(family.deaths) - 2 * family.zombies)
+        return (yield WaitTask()).tid == first
+
+    init = kernel.spawn(main())
+    kernel.run()
+    assert kernel.init_status.value is True
+    assert max(most) <= 64
 
 
 def test_ten_thousand_zombies_are_warned_of_once_by_name(make_kernel, log, monkeypatch):

@@ -112,7 +112,7 @@ def _wait_any(kernel: Kernel, task: Task) -> Any:
     family = task.family
     if family is None:
         return None
-    zombie = family.first_zombie()
+    zombie = kernel.table.first_zombie(task)
     if zombie is not None:
         kernel.table.reap(task, zombie)
         return told(task, zombie.status)
