@@ -31,6 +31,8 @@ def case(connections, busy=None, size=64, messages=200_000, quick=QUICK):
 
 def measure(workload, peer, contender, meter, params):
     """Start the server and the client, and let the client tell."""
+    if params["connections"] > getattr(peer, "MOST_CONNECTIONS", params["connections"]):
+        raise Skip(f"it takes {peer.MOST_CONNECTIONS} connections at most, as select does")
     enough_descriptors(params["connections"] + SPARE)
     client = build("load")
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
