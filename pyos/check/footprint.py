@@ -224,14 +224,15 @@ class Footprints:
             self.step.touch(("life", name), write=False)
 
     def _touch_awaited(self, kernel: Kernel, task: Task, trap: traps.WaitTask) -> None:
-        zombies = {zombie.tid: zombie for zombie in kernel.table.zombies_of(task)}
         if trap.tid is None:
             self.step.touch(("children", self.task_name(task)))
-            reaped = next(iter(zombies.values()), None)
+            reaped = kernel.table.first_zombie(task)
         else:
             if (name := self.known(trap.tid)) is not None:
                 self.step.touch(("life", name), write=False)
-            reaped = zombies.get(trap.tid) if type(trap.tid) is int else None
+            reaped = kernel.table.get(trap.tid) if type(trap.tid) is int else None
+            if reaped is not None and (reaped.status is None or kernel.table.parent_of(reaped) is not task):
+                reaped = None
         if reaped is not None:  # whoever asks for it after this finds nobody
             self.step.touch(("life", self.task_name(reaped)))
             if reaped.quota is not None:

@@ -24,11 +24,13 @@ class Collector:
 
     def grown(self, tasks: int) -> None:
         """There are so many tasks, more than ever before."""
+        if not gc.isenabled() or (not self.frozen and gc.get_freeze_count()):
+            self.peak = 2 * tasks  # to count what others have frozen is a walk through it
+            return
         self.peak = tasks + STEP
-        if gc.isenabled() and (self.frozen or not gc.get_freeze_count()):
-            gc.collect(0)
-            gc.freeze()
-            self.frozen = True
+        gc.collect(0)
+        gc.freeze()
+        self.frozen = True
 
     def thaw(self) -> None:
         """The collector sees everything again."""
